@@ -1,0 +1,168 @@
+# shellcheck shell=bash disable=SC2016 # single quotes: expanded elsewhere, on purpose
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the build and VM scripts share: where things are, how steps are printed,
+# how packages get onto the host, and how to work inside a Debian root folder.
+
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cache=${CACHE:-$top/.cache}
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
+
+# shellcheck disable=SC2034 # used by the scripts that read this
+root=$cache/root        # the Debian root folder that kernel code is built in
+suite=trixie
+
+die() {
+	printf '%s: %s\n' "${0##*/}" "$1" >&2
+	shift
+	[ $# -eq 0 ] || printf '  %s\n' "$@" >&2
+	exit 1
+}
+
+# --- progress ---------------------------------------------------------------
+
+step_n=0
+step_of=0
+steps() { step_of=$1; }
+
+clock() { printf '%d:%02d' $((SECONDS / 60)) $((SECONDS % 60)); }
+
+step() {
+	step_n=$((step_n + 1))
+	printf '[%d/%d %5s] %s\n' "$step_n" "$step_of" "$(clock)" "$*" >&2
+}
+
+note() { printf '            %s\n' "$*" >&2; }
+
+# Run a command whose output matters only when it fails.
+quietly() {
+	local log=$1
+	shift
+	if ! "$@" >"$log" 2>&1; then
+		tail -n 40 "$log" >&2
+		die "failed: $*" "the whole log: $log"
+	fi
+}
+
+# --- becoming root ----------------------------------------------------------
+
+# A root folder holds files of many owners. Root handles them as they are;
+# anyone else does it in a user namespace, with the ids of /etc/subuid.
+if [ "$(id -u)" = 0 ]; then
+	as_root=()
+	as_root_mount=(unshare --mount --propagation private)
+else
+	as_root=(unshare --user --map-root-user --map-auto)
+	as_root_mount=("${as_root[@]}" --mount --propagation private)
+fi
+
+# --- packages on the host ---------------------------------------------------
+
+# need_host COMMAND:PACKAGE… : have these commands here, installing if allowed.
+need_host() {
+	local pair missing=()
+	for pair; do
+		PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null ||
+			[ -e "${pair%%:*}" ] || missing+=("${pair#*:}")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+
+	local install=(apt-get install --no-install-recommends -y "${missing[@]}")
+	[ "$(id -u)" = 0 ] || die "this machine lacks: ${missing[*]}" \
+		"install with: sudo ${install[*]}"
+	command -v apt-get >/dev/null || die "this machine lacks: ${missing[*]}"
+	note "installing on this machine: ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	if ! "${install[@]}" >"$cache/host-packages.log" 2>&1; then
+		# A fresh machine has no package lists, or old ones.
+		quietly "$cache/host-packages.log" apt-get update
+		quietly "$cache/host-packages.log" "${install[@]}"
+	fi
+}
+
+# --- the archive ------------------------------------------------------------
+
+# The Debian mirror that this machine's apt is set up with.
+mirror() {
+	if [ -n "${DEBIAN_MIRROR:-}" ]; then
+		echo "$DEBIAN_MIRROR"
+		return
+	fi
+	local uri
+	# The Release file tells which of apt's sources is Debian's main archive;
+	# before the first "apt-get update" only the suite's name hints at it.
+	uri=$(apt-get indextargets --format '$(ORIGIN)/$(LABEL) $(COMPONENT) $(REPO_URI)' \
+		"Created-By: Packages" 2>/dev/null |
+		awk '$1 == "Debian/Debian" && $2 == "main" { print $3; exit }')
+	[ -n "$uri" ] || uri=$(apt-get indextargets \
+		--format '$(RELEASE) $(COMPONENT) $(REPO_URI)' "Created-By: Packages" 2>/dev/null |
+		awk '$2 == "main" && $1 !~ /security/ { print $3; exit }')
+	[ -n "$uri" ] || die "apt here names no Debian mirror" \
+		"set DEBIAN_MIRROR to the address of one"
+	echo "$uri"
+}
+
+# new_root DIR "PACKAGE…" [MORE mmdebstrap options…] : make a root folder of trixie, with backports known.
+# Built aside and renamed, so that what exists is whole.
+new_root() {
+	local dir=$1 packages=$2 uri conf=$cache/apt.conf
+	shift 2
+	uri=$(mirror)
+	# How apt reaches the mirror (proxies, certificates) holds in there too.
+	apt-config dump 2>/dev/null | grep -E '^Acquire::(https?|ftp)::[^ ]' >"$conf" || :
+	"${as_root[@]}" rm -rf "$dir.new"
+	local sources=("deb $uri $suite main" "deb $uri $suite-backports main")
+	local args=(--variant=minbase --aptopt="$conf" --include="$packages"
+		--aptopt='APT::Install-Recommends "false"'
+		--dpkgopt='path-exclude=/usr/share/man/*'
+		--dpkgopt='path-exclude=/usr/share/locale/*'
+		--dpkgopt='path-exclude=/usr/share/doc/*'
+		--dpkgopt='path-exclude=/usr/share/rustc-*/doc/*' "$@")
+	if [ "$(id -u)" = 0 ]; then
+		quietly "$dir.log" mmdebstrap --mode=root "${args[@]}" \
+			"$suite" "$dir.new" "${sources[@]}"
+	else
+		mkdir -p "$dir.new"
+		quietly "$dir.log" bash -o pipefail -c '
+			dir=$1; shift
+			mmdebstrap --mode=unshare --format=tar "$@" |
+			unshare --user --map-root-user --map-auto \
+				tar -x --numeric-owner --exclude="./dev/*" -C "$dir"' \
+			- "$dir.new" "${args[@]}" "$suite" - "${sources[@]}"
+	fi
+	"${as_root[@]}" mv "$dir.new" "$dir"
+}
+
+# in_root DIR COMMAND… : run a command inside a root folder. The repository and
+# the cache are there under the paths they have here, so that messages name
+# files as the caller knows them. The mounts are in a namespace of their own
+# and go with the command, however it ends.
+in_root() {
+	local dir=$1
+	shift
+	"${as_root_mount[@]}" bash -c '
+		set -euo pipefail
+		dir=$1 here=$2
+		shift 2
+		n=$1
+		shift
+		mount --rbind /proc "$dir/proc"
+		mount --rbind /dev "$dir/dev"
+		for ((i = 0; i < n; i++)); do
+			mkdir -p "$dir$1"
+			mount --rbind "$1" "$dir$1"
+			shift
+		done
+		if [ -e /etc/resolv.conf ]; then
+			[ -e "$dir/etc/resolv.conf" ] || : >"$dir/etc/resolv.conf"
+			mount --bind "$(readlink -f /etc/resolv.conf)" "$dir/etc/resolv.conf"
+		fi
+		exec chroot "$dir" /usr/bin/env -i HOME=/root LANG=C.UTF-8 \
+			PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
+			DEBIAN_FRONTEND=noninteractive \
+			/bin/sh -c '\''cd "$1" && shift && exec "$@"'\'' - "$here" "$@"
+	' - "$dir" "$top" 2 "$top" "$cache" "$@"
+}
