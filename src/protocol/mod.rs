@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The parts of WireGuard that are arithmetic and decisions.
+//!
+//! Everything here is plain computation over caller-owned memory: no
+//! allocation, no locks, no clock, no sockets and no `unsafe`. What has to come
+//! from outside is asked for through four traits:
+//!
+//! | Trait                    | What the surroundings provide             |
+//! |--------------------------|-------------------------------------------|
+//! | [`crypto::Crypto`]       | primitives, randomness, memory wiping     |
+//! | [`timers::Host`]         | five one-shot timers and jitter           |
+//! | [`allowed_ips::ArenaMut`]| storage for trie nodes, deferred reuse    |
+//! | [`allowed_ips::Slot`]    | a strong reference to a routing peer      |
+//!
+//! # Where things are
+//!
+//! * [`constants`]: limits, lengths and clock arithmetic (paper sections 5.4
+//!   and 6).
+//! * [`crypto`]: the primitives, secrets that wipe themselves, and the HMAC
+//!   and key derivation built on the hash.
+//! * [`message`]: the four wire formats (5.4.2, 5.4.3, 5.4.6, 5.4.7).
+//! * [`noise`]: the handshake (5.4).
+//! * [`cookie`]: message authentication codes and cookies (5.3, 5.4.4, 5.4.7).
+//! * [`replay`]: the sliding window over data counters (5.4.6).
+//! * [`ratelimit`]: per-source token buckets for use under load.
+//! * [`timers`]: when to start, repeat and abandon things (6).
+//! * [`allowed_ips`]: cryptokey routing (2).
+//!
+//! # Conventions
+//!
+//! Locking belongs to the caller. A method that takes `&mut self` needs the
+//! lock held for writing, one that takes `&self` needs it held for reading, and
+//! the values that pass between the steps of a handshake own all they need, so
+//! that no lock has to be held over elliptic-curve work.
+//!
+//! Nothing panics: input is taken apart by pattern and by checked splitting,
+//! and counters wrap or saturate. Failure is `None`, `false` or an error enum.
+//! `false` from the cryptographic functions never says which check failed.
+
+#![forbid(unsafe_code)]
+// How far these items reach is decided by the crate that includes them.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod allowed_ips;
+pub mod constants;
+pub mod cookie;
+pub mod crypto;
+pub mod message;
+pub mod noise;
+pub mod ratelimit;
+pub mod replay;
+pub mod timers;
