@@ -53,7 +53,7 @@ wg: ## target/release/wg, the configuration tool
 
 .PHONY: vm
 vm: module wg ## boot that kernel in QEMU: a shell, or RUN=script.sh ARGS="a b"
-	@tools/vm/run $(if $(KERNEL),--kernel $(KERNEL)) $(if $(RUN),$(RUN) $(ARGS))
+	@tools/vm/run $(if $(KERNEL),--kernel $(KERNEL)) $(foreach e,$(ENV),--env "$e") $(if $(RUN),$(RUN) $(ARGS))
 
 .PHONY: test
 test: ## every test there is: on this machine and in virtual machines

@@ -158,7 +158,9 @@ in_root() {
 		done
 		if [ -e /etc/resolv.conf ]; then
 			[ -e "$dir/etc/resolv.conf" ] || : >"$dir/etc/resolv.conf"
+			# Read-only: it is the file of the host.
 			mount --bind "$(readlink -f /etc/resolv.conf)" "$dir/etc/resolv.conf"
+			mount -o remount,bind,ro "$dir/etc/resolv.conf"
 		fi
 		exec chroot "$dir" /usr/bin/env -i HOME=/root LANG=C.UTF-8 \
 			PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
