@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `wg set`.
+
+use super::help;
+use crate::error::{warn, Result};
+use crate::{backend, words};
+
+/// Runs the command with the words behind `set`.
+pub fn run(args: &[Vec<u8>]) -> Result<()> {
+    let [name, rest @ ..] = args else {
+        return Err(usage());
+    };
+    if rest.is_empty() {
+        return Err(usage());
+    }
+    let words::Words {
+        mut change,
+        lookups,
+        warnings,
+    } = words::parse(rest)?;
+    for warning in warnings {
+        warn(warning);
+    }
+    lookups.run(&mut change, None)?;
+    backend::set(name, &change)
+}
+
+fn usage() -> crate::error::Failure {
+    help::usage(
+        "set DEV [listen-port PORT] [fwmark MARK] [private-key FILE] \
+         [transit-netns NAME|PID|PATH] [transit-credentials FD4[,FD6]] \
+         [peer KEY [remove] [preshared-key FILE] [endpoint HOST:PORT] \
+         [persistent-keepalive SECONDS] [allowed-ips [+|-]IP/BITS[,[+|-]IP/BITS]...]]...",
+    )
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Devices of the kernel.
+
+pub mod family;
+pub mod get;
+pub mod list;
+pub mod set;
+
+pub use get::get;
+pub use list::list;
+pub use set::set;

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Generic netlink interface of WireGuard devices.
+ *
+ * Family WG_GENL_NAME, version WG_GENL_VERSION. Everything up to
+ * WGDEVICE_A_PEERS and all of the peer and allowed IP attributes have the
+ * numbers and meanings of the kernel's own <linux/wireguard.h>, so programs
+ * written for that work unchanged. The WGDEVICE_A_TRANSIT_* attributes are this
+ * module's addition.
+ *
+ * Two commands, both with CAP_NET_ADMIN over the network namespace (netns) of
+ * the device, in the user namespace that owns that netns:
+ *
+ * WG_CMD_GET_DEVICE (dump)
+ *	The request names the device by exactly one of WGDEVICE_A_IFINDEX and
+ *	WGDEVICE_A_IFNAME. The answer is one or more messages. Only the first
+ *	has the attributes of the device itself. When the peers do not fit into
+ *	a message, the next one goes on with them; when the allowed IPs of a
+ *	peer do not fit, the next message begins with that peer again, with
+ *	WGPEER_A_PUBLIC_KEY and the remaining WGPEER_A_ALLOWEDIPS only, to be
+ *	joined with the last peer of the message before. If the peers changed
+ *	between two messages, NLM_F_DUMP_INTR is set and the dump has to be
+ *	repeated.
+ *
+ * WG_CMD_SET_DEVICE (do)
+ *	The request names the device likewise, and has those attributes that
+ *	are to change. A long list of peers or allowed IPs is sent in several
+ *	requests; WGDEVICE_F_REPLACE_PEERS and WGPEER_F_REPLACE_ALLOWEDIPS then
+ *	belong into the first one only. Listen port, fwmark and transit netns
+ *	of one request change together or not at all.
+ *
+ * Errors that either command may return, besides those named below:
+ *
+ *	EPERM		no CAP_NET_ADMIN over the netns of the device
+ *	ENODEV		no such device
+ *	EOPNOTSUPP	the device is not one of WireGuard's
+ *	EBADR		the device was named by none or both of its attributes
+ *	EINVAL		an attribute is malformed, or unknown
+ *	EMSGSIZE	a peer does not fit into an empty message
+ *
+ * Errors come with an extended acknowledgement (NETLINK_EXT_ACK) that says why
+ * in words and, where one attribute is at fault, which.
+ */
+#ifndef _UAPI_WIREGUARD_H
+#define _UAPI_WIREGUARD_H
+
+#define WG_GENL_NAME	"wireguard"
+#define WG_GENL_VERSION	1
+
+/* Bytes of every key: Curve25519 points and scalars, and preshared keys. */
+#define WG_KEY_LEN	32
+
+/* For WGDEVICE_A_FLAGS */
+enum wgdevice_flag {
+	/* Remove all peers before those of the request are added. */
+	WGDEVICE_F_REPLACE_PEERS = 1,
+};
+
+/* For WGPEER_A_FLAGS */
+enum wgpeer_flag {
+	/* Remove the peer, if there is one. */
+	WGPEER_F_REMOVE_ME = 1,
+	/* Take all allowed IPs from the peer before those given are added. */
+	WGPEER_F_REPLACE_ALLOWEDIPS = 2,
+	/* Do nothing if there is no such peer, instead of adding it. */
+	WGPEER_F_UPDATE_ONLY = 4,
+};
+
+/* For WGALLOWEDIP_A_FLAGS */
+enum wgallowedip_flag {
+	/* Take the allowed IP from the peer, if it has it. */
+	WGALLOWEDIP_F_REMOVE_ME = 1,
+};
+
+enum wgdevice_attribute {
+	WGDEVICE_A_UNSPEC,
+
+	/* u32: index of the interface. GET, SET */
+	WGDEVICE_A_IFINDEX,
+
+	/* string, at most 15 characters and NUL: its name. GET, SET */
+	WGDEVICE_A_IFNAME,
+
+	/*
+	 * WG_KEY_LEN bytes. SET: all zero to remove the key. GET: absent if
+	 * there is none.
+	 */
+	WGDEVICE_A_PRIVATE_KEY,
+
+	/* WG_KEY_LEN bytes: the key that belongs to it. GET */
+	WGDEVICE_A_PUBLIC_KEY,
+
+	/* u32: WGDEVICE_F_*. SET */
+	WGDEVICE_A_FLAGS,
+
+	/*
+	 * u16, host byte order: UDP port of the sockets. SET: 0 to let the
+	 * kernel choose. GET, SET. Errors of SET:
+	 *
+	 *	EADDRINUSE	taken in the transit netns
+	 *	EACCES		below the first unprivileged port of the transit
+	 *			netns, without CAP_NET_BIND_SERVICE over it
+	 *	EPERM		without CAP_NET_ADMIN over the transit netns and
+	 *			without credentials for it
+	 *	ENONET		the transit netns is gone
+	 */
+	WGDEVICE_A_LISTEN_PORT,
+
+	/*
+	 * u32: mark of outgoing packets, 0 for none. GET, SET. A mark that is
+	 * set, or whose device is moved, without CAP_NET_ADMIN over the transit
+	 * netns is kept and reported, but not put on packets; SET succeeds then
+	 * with a warning in its acknowledgement, and WGDEVICE_A_TRANSIT_FWMARK
+	 * tells. Errors of SET:
+	 *
+	 *	ENONET		the transit netns is gone
+	 */
+	WGDEVICE_A_FWMARK,
+
+	/* nested array of nested WGPEER_A_*; types of elements are ignored. GET, SET */
+	WGDEVICE_A_PEERS,
+
+	__WGDEVICE_A_LAST,
+
+	/*
+	 * 9 to 63 are left free for what <linux/wireguard.h> may come to define.
+	 */
+
+	/*
+	 * u32: fd of a netns in the table of the caller. The UDP sockets of the
+	 * device are to live there. SET. Errors:
+	 *
+	 *	EBADF		not open
+	 *	EINVAL		no netns, or WGDEVICE_A_TRANSIT_NETNS_PID is
+	 *			given too
+	 *	EPERM		without CAP_NET_ADMIN over that netns and
+	 *			without credentials for it
+	 *	EADDRINUSE	the listen port was set by hand and is taken
+	 *			there
+	 *	EACCES		the listen port is privileged there
+	 */
+	WGDEVICE_A_TRANSIT_NETNS_FD = 64,
+
+	/*
+	 * u32: or a process in the netns, as the PID namespace of the caller
+	 * numbers it. SET. Errors as above, and:
+	 *
+	 *	ESRCH		no such process
+	 */
+	WGDEVICE_A_TRANSIT_NETNS_PID = 65,
+
+	/*
+	 * u32: fd of an IPv4 UDP socket in the table of the caller. It proves
+	 * that the caller could run WireGuard in the netns of that socket,
+	 * which has to be the transit netns as it will be after the request.
+	 * The socket stays as it is. SET. Errors:
+	 *
+	 *	EBADF		not open
+	 *	ENOTSOCK	no socket
+	 *	EINVAL		not AF_INET, SOCK_DGRAM and IPPROTO_UDP
+	 *	EPERM		in another netns, bound by hand to a port or
+	 *			address, tied to an interface, or with a locked
+	 *			filter
+	 *	ENONET		the transit netns is gone
+	 */
+	WGDEVICE_A_TRANSIT_CREDENTIAL_IPV4 = 66,
+
+	/*
+	 * u32: the same with AF_INET6. Both are needed, except on a kernel
+	 * without IPv6. SET
+	 */
+	WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6 = 67,
+
+	/*
+	 * s32: nsid of the transit netns, as the netns of the asker numbers it.
+	 * Absent if that is the netns of the device itself;
+	 * NETNSA_NSID_NOT_ASSIGNED (-1) if it is gone. GET
+	 */
+	WGDEVICE_A_TRANSIT_NETNSID = 68,
+
+	/*
+	 * u32: the mark that outgoing packets really carry:
+	 * WGDEVICE_A_FWMARK, or 0 if that is kept but not applied. GET
+	 */
+	WGDEVICE_A_TRANSIT_FWMARK = 69,
+
+	__WGDEVICE_A_TRANSIT_LAST
+};
+
+/* Last attribute that the kernel's own header has too. */
+#define WGDEVICE_A_MAX (__WGDEVICE_A_LAST - 1)
+/* Last attribute of this one. */
+#define WGDEVICE_A_TRANSIT_MAX (__WGDEVICE_A_TRANSIT_LAST - 1)
+
+enum wgpeer_attribute {
+	WGPEER_A_UNSPEC,
+
+	/* WG_KEY_LEN bytes; names the peer. GET, SET */
+	WGPEER_A_PUBLIC_KEY,
+
+	/* WG_KEY_LEN bytes; all zero for none. GET, SET */
+	WGPEER_A_PRESHARED_KEY,
+
+	/* u32: WGPEER_F_*. SET */
+	WGPEER_A_FLAGS,
+
+	/* struct sockaddr_in or struct sockaddr_in6. GET, SET */
+	WGPEER_A_ENDPOINT,
+
+	/* u16: seconds between keepalives, 0 for off. GET, SET */
+	WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL,
+
+	/* struct __kernel_timespec: wall clock time, all zero for never. GET */
+	WGPEER_A_LAST_HANDSHAKE_TIME,
+
+	/* u64: bytes received from the peer, as they were on the wire. GET */
+	WGPEER_A_RX_BYTES,
+
+	/* u64: bytes sent to it. GET */
+	WGPEER_A_TX_BYTES,
+
+	/* nested array of nested WGALLOWEDIP_A_*; types of elements are ignored. GET, SET */
+	WGPEER_A_ALLOWEDIPS,
+
+	/*
+	 * u32: version of the protocol to be spoken with the peer, which is 1.
+	 * SET fails with EPFNOSUPPORT for any other. GET, SET
+	 */
+	WGPEER_A_PROTOCOL_VERSION,
+
+	__WGPEER_A_LAST
+};
+#define WGPEER_A_MAX (__WGPEER_A_LAST - 1)
+
+enum wgallowedip_attribute {
+	WGALLOWEDIP_A_UNSPEC,
+
+	/* u16: AF_INET or AF_INET6. GET, SET */
+	WGALLOWEDIP_A_FAMILY,
+
+	/* struct in_addr or struct in6_addr; bits beyond the mask are dropped. GET, SET */
+	WGALLOWEDIP_A_IPADDR,
+
+	/* u8: leading bits that count, up to 32 or 128. GET, SET */
+	WGALLOWEDIP_A_CIDR_MASK,
+
+	/* u32: WGALLOWEDIP_F_*. SET */
+	WGALLOWEDIP_A_FLAGS,
+
+	__WGALLOWEDIP_A_LAST
+};
+#define WGALLOWEDIP_A_MAX (__WGALLOWEDIP_A_LAST - 1)
+
+enum wg_cmd {
+	WG_CMD_GET_DEVICE,
+	WG_CMD_SET_DEVICE,
+
+	__WG_CMD_MAX
+};
+#define WG_CMD_MAX (__WG_CMD_MAX - 1)
+
+#endif /* _UAPI_WIREGUARD_H */
