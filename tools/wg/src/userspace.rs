@@ -74,7 +74,7 @@ pub fn set(change: &DeviceChange, mut stream: UnixStream) -> io::Result<()> {
     stream.write_all(&request(change))?;
     let text = read_answer(&mut stream)?;
     let mut errno = None;
-    for line in lines(&text) {
+    for line in lines(&text)? {
         if let (b"errno", value) = split(line)? {
             let text = std::str::from_utf8(value).map_err(|_| nonsense())?;
             errno = Some(text.parse::<i32>().map_err(|_| nonsense())?);
@@ -112,10 +112,11 @@ fn read_answer(stream: &mut UnixStream) -> io::Result<Zeroizing<Vec<u8>>> {
     })
 }
 
-/// The lines before the empty one; nothing if that never came.
-fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&byte| byte == b'\n')
-        .take_while(|line| !line.is_empty())
+/// The lines before the empty one; an answer without that was cut short.
+fn lines(text: &[u8]) -> io::Result<impl Iterator<Item = &[u8]>> {
+    let end = text.windows(2).position(|pair| pair == b"\n\n");
+    let end = end.ok_or_else(nonsense)?;
+    Ok(text[..end].split(|&byte| byte == b'\n'))
 }
 
 fn split(line: &[u8]) -> io::Result<(&[u8], &[u8])> {
@@ -197,7 +198,7 @@ pub fn parse(name: &[u8], text: &[u8]) -> io::Result<Device> {
         ..Device::default()
     };
     let mut errno = None;
-    for line in lines(text) {
+    for line in lines(text)? {
         let (key, value) = split(line)?;
         if key == b"errno" {
             errno = Some(number(value, i32::MAX.unsigned_abs().into())?);
@@ -325,6 +326,7 @@ mod tests {
         for (text, errno) in [
             ("", libc::EPROTO),
             ("\n", libc::EPROTO),
+            ("errno=0\n", libc::EPROTO),
             ("errno=1\n\n", libc::EPERM),
             ("errno=x\n\n", libc::EPROTO),
             ("no equals\nerrno=0\n\n", libc::EPROTO),
