@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory for the nodes of the allowed-IPs trie, which name each other by number.
+//!
+//! Chunks of nodes double in size and are not freed before the arena is, so a number that a reader
+//! holds is always good for some node; and a node that is given back is not given out again before
+//! every reader that may have its number has left its read section.
+//!
+//! C header: `include/linux/rcupdate.h`.
+
+use super::bindings;
+use crate::protocol::allowed_ips::{Arena, ArenaMut, Node, NodeId, Slot};
+use core::{
+    ptr,
+    sync::atomic::{AtomicPtr, Ordering},
+};
+use kernel::prelude::*;
+
+/// log2 of the number of nodes in the first chunk.
+const FIRST_LOG: u32 = 4;
+/// Chunks that the numbers of nodes are enough for.
+const CHUNKS: usize = 27;
+
+/// The nodes, for readers.
+///
+/// # Invariants
+///
+/// The chunk of index `i` is null or an allocation of `1 << (FIRST_LOG + i)` initialised nodes.
+pub(crate) struct Nodes<V> {
+    chunks: [AtomicPtr<Node<V>>; CHUNKS],
+}
+
+// SAFETY: Owned memory, like a `Box<[Node<V>]>` for each chunk.
+unsafe impl<V: Send> Send for Nodes<V> {}
+// SAFETY: As above.
+unsafe impl<V: Send + Sync> Sync for Nodes<V> {}
+
+/// Numbers that are free, or will be; for the writer.
+pub(crate) struct Spare {
+    /// First `ready` numbers that may be given out, then `waiting` ones that may be once the grace
+    /// period `cookie` has passed, then ones for the grace period after that. The capacity is
+    /// enough for all nodes, so that giving back cannot fail.
+    numbers: KVVec<u32>,
+    ready: usize,
+    waiting: usize,
+    cookie: usize,
+    chunks: usize,
+}
+
+impl<V> Nodes<V> {
+    /// No nodes.
+    pub(crate) const fn new() -> Self {
+        Self {
+            chunks: [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS],
+        }
+    }
+}
+
+/// Chunk and position of node number `index`.
+#[inline]
+fn place(index: u32) -> (usize, usize) {
+    // Adding the first chunk's size makes the chunk's index the position of the highest bit.
+    let biased = u64::from(index).wrapping_add(1 << FIRST_LOG);
+    let log = biased.checked_ilog2().unwrap_or(FIRST_LOG);
+    let position = biased & !(u64::MAX.wrapping_shl(log));
+    (log.wrapping_sub(FIRST_LOG) as usize, position as usize)
+}
+
+impl<V: Slot> Arena for Nodes<V> {
+    type Value = V;
+
+    #[inline]
+    fn get(&self, id: NodeId) -> Option<&Node<V>> {
+        let (chunk, position) = place(id.index());
+        let nodes = self.chunks.get(chunk)?.load(Ordering::Acquire);
+        if nodes.is_null() {
+            return None;
+        }
+        // SAFETY: `place` gives a position below the chunk's size, and by the type invariant the
+        // chunk has that many nodes, which live as long as the arena.
+        Some(unsafe { &*nodes.add(position) })
+    }
+}
+
+impl<V> Drop for Nodes<V> {
+    fn drop(&mut self) {
+        for (i, chunk) in self.chunks.iter_mut().enumerate() {
+            let nodes = *chunk.get_mut();
+            if nodes.is_null() {
+                continue;
+            }
+            // SAFETY: By the type invariant; `&mut self` rules out readers.
+            unsafe {
+                ptr::drop_in_place(ptr::slice_from_raw_parts_mut(nodes, 1 << (FIRST_LOG as usize + i)));
+                bindings::wg_kvfree(nodes.cast());
+            }
+        }
+    }
+}
+
+impl Spare {
+    /// Nothing to give out.
+    pub(crate) const fn new() -> Self {
+        Self {
+            numbers: KVVec::new(),
+            ready: 0,
+            waiting: 0,
+            cookie: 0,
+            chunks: 0,
+        }
+    }
+
+    /// Moves numbers on whose grace period has passed.
+    fn advance(&mut self) {
+        // SAFETY: Any cookie may be asked about.
+        if self.waiting != 0 && unsafe { bindings::poll_state_synchronize_rcu(self.cookie) } {
+            self.ready = self.ready.wrapping_add(self.waiting);
+            self.waiting = 0;
+        }
+        let fresh = self.numbers.len().wrapping_sub(self.ready);
+        if self.waiting == 0 && fresh != 0 {
+            self.waiting = fresh;
+            // SAFETY: Takes a snapshot of a counter.
+            self.cookie = unsafe { bindings::get_state_synchronize_rcu() };
+        }
+    }
+
+    fn take(&mut self) -> Option<u32> {
+        let at = self.ready.checked_sub(1)?;
+        let last = self.numbers.len().checked_sub(1)?;
+        // The hole is filled from behind, section by section, so that each stays contiguous.
+        let number = *self.numbers.get(at)?;
+        let after = at.wrapping_add(self.waiting);
+        let moved = *self.numbers.get(after)?;
+        *self.numbers.get_mut(at)? = moved;
+        let end = *self.numbers.get(last)?;
+        *self.numbers.get_mut(after)? = end;
+        self.numbers.pop();
+        self.ready = at;
+        Some(number)
+    }
+}
+
+/// The arena in the hands of its only writer.
+pub(crate) struct Writer<'a, V> {
+    nodes: &'a Nodes<V>,
+    spare: &'a mut Spare,
+}
+
+impl<'a, V: Slot + Default> Writer<'a, V> {
+    /// Whoever has the spare numbers of an arena is its writer.
+    pub(crate) fn new(nodes: &'a Nodes<V>, spare: &'a mut Spare) -> Self {
+        Self { nodes, spare }
+    }
+
+    fn grow(&mut self) -> Option<()> {
+        let chunk = self.nodes.chunks.get(self.spare.chunks)?;
+        let log = (FIRST_LOG as usize).checked_add(self.spare.chunks)?;
+        let count = 1usize.checked_shl(log as u32)?;
+        let first = count.checked_sub(1 << FIRST_LOG)?;
+        let total = first.checked_add(count)?;
+        // Room for every number there is, so that `retire` has nothing to allocate.
+        let missing = total.checked_sub(self.spare.numbers.len())?;
+        self.spare.numbers.reserve(missing, GFP_KERNEL).ok()?;
+        let bytes = count.checked_mul(size_of::<Node<V>>())?;
+        // SAFETY: The writer is in process context.
+        let nodes = unsafe { bindings::wg_kvzalloc(bytes, bindings::GFP_KERNEL_FLAGS) }.cast::<Node<V>>();
+        if nodes.is_null() {
+            return None;
+        }
+        // Highest number first, so that the lowest is given out first.
+        for i in (0..count).rev() {
+            // SAFETY: `i` is below the number of nodes allocated.
+            unsafe { nodes.add(i).write(Node::new(V::default())) };
+        }
+        // INVARIANT: All nodes are initialised; release shows them so to readers.
+        chunk.store(nodes, Ordering::Release);
+        self.spare.chunks = self.spare.chunks.wrapping_add(1);
+        for number in (first..total).rev() {
+            let number = u32::try_from(number).ok()?;
+            self.spare.numbers.push(number, GFP_KERNEL).ok()?;
+            // Numbers are ready that nobody has seen yet.
+            let last = self.spare.numbers.len().checked_sub(1)?;
+            let fresh = self.spare.ready.wrapping_add(self.spare.waiting);
+            self.swap(last, fresh);
+            self.swap(fresh, self.spare.ready);
+            self.spare.ready = self.spare.ready.wrapping_add(1);
+        }
+        Some(())
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        if a != b && a < self.spare.numbers.len() && b < self.spare.numbers.len() {
+            self.spare.numbers.swap(a, b);
+        }
+    }
+}
+
+impl<V: Slot> Arena for Writer<'_, V> {
+    type Value = V;
+
+    #[inline]
+    fn get(&self, id: NodeId) -> Option<&Node<V>> {
+        self.nodes.get(id)
+    }
+}
+
+impl<V: Slot + Default> ArenaMut for Writer<'_, V> {
+    fn alloc(&mut self) -> Option<NodeId> {
+        self.spare.advance();
+        if self.spare.ready == 0 {
+            self.grow()?;
+        }
+        NodeId::from_index(self.spare.take()?)
+    }
+
+    fn retire(&mut self, id: NodeId) {
+        // Cannot fail: the capacity is enough for all nodes.
+        let _ = self.spare.numbers.push_within_capacity(id.index());
+        self.spare.advance();
+    }
+}

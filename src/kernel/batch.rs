@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packets between a parallel stage and a serial one.
+//!
+//! A batch of packets enters its peer's [`OrderedQueue`] and, as [`InFlight`], the device's ring
+//! of work for all CPUs. Whichever CPU takes it from the ring has the packets to itself until it
+//! calls [`InFlight::finish`]. The queue gives batches out in the order in which they entered, and
+//! stops at the first that is not finished. So crypto runs in parallel and order is kept, without
+//! a lock between the two.
+
+use super::{
+    bindings,
+    rcu::{RcuArc, Shared},
+    ring::RingItem,
+    skb::{IterMut, Skb, SkbList},
+};
+use core::{
+    cell::UnsafeCell,
+    marker::{PhantomData, PhantomPinned},
+    mem::{offset_of, ManuallyDrop},
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering},
+};
+use kernel::{ffi::c_void, prelude::*};
+
+/// How the parallel stage ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The packets are ready.
+    Done,
+    /// The batch is to be dropped.
+    Failed,
+}
+
+const PENDING: u32 = 0;
+const DONE: u32 = 1;
+const FAILED: u32 = 2;
+
+/// Packets that share the context `C` (a keypair).
+///
+/// # Invariants
+///
+/// `first` begins a null-terminated chain of packets that belong to this value, and the `owner`
+/// of its control block owns a reference to a `C`.
+pub(crate) struct Batch<C: Shared> {
+    first: NonNull<bindings::sk_buff>,
+    _context: PhantomData<RcuArc<C>>,
+}
+
+// SAFETY: Packets may change CPUs, and so may the reference.
+unsafe impl<C: Shared> Send for Batch<C> {}
+
+impl<C: Shared> Batch<C> {
+    /// A batch of all packets of `list`; `None` if there are none.
+    #[inline]
+    pub(crate) fn new(list: SkbList, context: RcuArc<C>) -> Option<Self> {
+        let first = list.into_raw()?;
+        // SAFETY: The chain is ours now, and with it the control block of its first packet.
+        unsafe { (*Skb::control_ptr(first)).owner = context.into_raw().cast() };
+        // INVARIANT: Both were just established.
+        Some(Self {
+            first,
+            _context: PhantomData,
+        })
+    }
+
+    /// The packets and their context.
+    #[inline]
+    pub(crate) fn into_parts(self) -> (SkbList, RcuArc<C>) {
+        let first = ManuallyDrop::new(self).first;
+        // SAFETY: By the type invariant; both pass to the caller, once, since `self` is gone.
+        unsafe {
+            let owner = (*Skb::control_ptr(first)).owner;
+            (SkbList::from_raw(first), RcuArc::from_raw(owner.cast()))
+        }
+    }
+}
+
+impl<C: Shared> Drop for Batch<C> {
+    fn drop(&mut self) {
+        let this = Self {
+            first: self.first,
+            _context: PhantomData,
+        };
+        drop(this.into_parts());
+    }
+}
+
+/// A batch in its parallel stage.
+///
+/// # Invariants
+///
+/// `first` is as in [`Batch`], is in an [`OrderedQueue`], and its state is `PENDING`. Until the
+/// state changes, the packets may be changed through this value alone; the links that the queue
+/// uses are not touched through it.
+pub(crate) struct InFlight<C: Shared> {
+    first: NonNull<bindings::sk_buff>,
+    _context: PhantomData<RcuArc<C>>,
+}
+
+// SAFETY: As for `Batch`.
+unsafe impl<C: Shared> Send for InFlight<C> {}
+
+impl<C: Shared> InFlight<C> {
+    /// What the packets share.
+    #[inline]
+    pub(crate) fn context(&self) -> &C {
+        // SAFETY: The batch owns a reference, and cannot lose it while it is pending.
+        unsafe { &*(*Skb::control_ptr(self.first)).owner.cast::<C>() }
+    }
+
+    /// The packets in turn, and what they share.
+    #[inline]
+    pub(crate) fn packets(&mut self) -> (IterMut<'_>, &C) {
+        // SAFETY: As in `context`. The context is no part of the packets.
+        let context = unsafe { &*(*Skb::control_ptr(self.first)).owner.cast::<C>() };
+        // SAFETY: By the type invariant, and `&mut self`.
+        (unsafe { IterMut::from_raw(self.first) }, context)
+    }
+
+    /// Ends the parallel stage. Returns a reference to the context, since from here on the batch
+    /// may be consumed at any moment and whoever consumes it has to be told.
+    #[inline]
+    pub(crate) fn finish(self, outcome: Outcome) -> RcuArc<C> {
+        let this = ManuallyDrop::new(self);
+        let control = Skb::control_ptr(this.first);
+        // SAFETY: As in `context`: the owner's reference is there to be cloned. The temporary
+        // that stands for it is not dropped.
+        unsafe {
+            let owner = ManuallyDrop::new(RcuArc::<C>::from_raw((*control).owner.cast()));
+            let context = (*owner).clone();
+            this.set(outcome);
+            context
+        }
+    }
+
+    #[inline]
+    fn set(&self, outcome: Outcome) {
+        let state = match outcome {
+            Outcome::Done => DONE,
+            Outcome::Failed => FAILED,
+        };
+        // SAFETY: The control block is valid up to this store. Release: the consumer sees all
+        // that was done to the packets.
+        unsafe { (*Skb::control_ptr(self.first)).state.store(state, Ordering::Release) };
+    }
+}
+
+impl<C: Shared> Drop for InFlight<C> {
+    /// A batch that nobody finished must not block the ones behind it.
+    fn drop(&mut self) {
+        self.set(Outcome::Failed);
+    }
+}
+
+// SAFETY: The pointer is unique to the value, and `from_raw` restores what `into_raw` gave up.
+unsafe impl<C: Shared> RingItem for InFlight<C> {
+    #[inline]
+    fn into_raw(self) -> NonNull<c_void> {
+        ManuallyDrop::new(self).first.cast()
+    }
+
+    #[inline]
+    unsafe fn from_raw(raw: NonNull<c_void>) -> Self {
+        Self {
+            first: raw.cast(),
+            _context: PhantomData,
+        }
+    }
+}
+
+/// The part of a packet that chains and queues link through. `prev` is the queue's: it points at
+/// the batch that entered next.
+#[repr(C)]
+struct Links {
+    next: AtomicPtr<Links>,
+    prev: AtomicPtr<Links>,
+}
+
+const _: () = {
+    assert!(offset_of!(bindings::sk_buff__bindgen_ty_1__bindgen_ty_1, next) == offset_of!(Links, next));
+    assert!(offset_of!(bindings::sk_buff__bindgen_ty_1__bindgen_ty_1, prev) == offset_of!(Links, prev));
+};
+
+/// A queue with many producers and one consumer at a time, that keeps the order of entry.
+///
+/// It is Vyukov's intrusive queue: producers exchange `head` and then link the former head to
+/// their batch; a stub keeps it from ever being empty of nodes.
+///
+/// # Invariants
+///
+/// From `tail`, following `prev`, one comes to `head`, but for a link that a producer is about to
+/// write. Every node but the stub is the first packet of a [`Batch`] that belongs to the queue.
+#[pin_data(PinnedDrop)]
+pub(crate) struct OrderedQueue<C: Shared> {
+    head: AtomicPtr<Links>,
+    stub: Links,
+    tail: UnsafeCell<*mut Links>,
+    peeked: UnsafeCell<*mut Links>,
+    count: AtomicU32,
+    draining: AtomicBool,
+    _context: PhantomData<RcuArc<C>>,
+    #[pin]
+    _pin: PhantomPinned,
+}
+
+// SAFETY: `tail` and `peeked` are the consumer's, of whom `draining` admits one at a time; all
+// else is atomic.
+unsafe impl<C: Shared> Sync for OrderedQueue<C> {}
+// SAFETY: What is inside may be dropped on any thread.
+unsafe impl<C: Shared> Send for OrderedQueue<C> {}
+
+impl<C: Shared> OrderedQueue<C> {
+    /// Batches that fit in, so that a stalled consumer does not eat all memory.
+    const CAPACITY: u32 = 1024;
+
+    /// An empty queue.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(&this in Self {
+            // SAFETY: The fields' addresses are computed inside the slot, where the queue stays.
+            head: AtomicPtr::new(unsafe { &raw mut (*this.as_ptr()).stub }),
+            stub: Links {
+                next: AtomicPtr::new(ptr::null_mut()),
+                prev: AtomicPtr::new(ptr::null_mut()),
+            },
+            // SAFETY: As above.
+            tail: UnsafeCell::new(unsafe { &raw mut (*this.as_ptr()).stub }),
+            peeked: UnsafeCell::new(ptr::null_mut()),
+            count: AtomicU32::new(0),
+            draining: AtomicBool::new(false),
+            _context: PhantomData,
+            _pin: PhantomPinned,
+        })
+    }
+
+    fn stub(&self) -> *mut Links {
+        (&raw const self.stub).cast_mut()
+    }
+
+    /// # Safety
+    ///
+    /// `node` is the stub or a batch's first packet that is in no queue.
+    #[inline]
+    unsafe fn link(&self, node: *mut Links) {
+        // SAFETY: By the contract the node is valid, and from the exchange on it is in the queue.
+        // The former head is valid too: the consumer does not pass a node whose link is missing.
+        unsafe {
+            (*node).prev.store(ptr::null_mut(), Ordering::Relaxed);
+            let before = self.head.swap(node, Ordering::AcqRel);
+            (*before).prev.store(node, Ordering::Release);
+        }
+    }
+
+    /// Puts a batch at the end. The result is to be worked on; a full queue gives the batch back.
+    #[inline]
+    pub(crate) fn push(&self, batch: Batch<C>) -> Result<InFlight<C>, Batch<C>> {
+        if self.count.load(Ordering::Relaxed) >= Self::CAPACITY {
+            return Err(batch);
+        }
+        // Concurrent producers may overshoot by their own number, which does no harm.
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let first = ManuallyDrop::new(batch).first;
+        // SAFETY: The batch is ours to link. It is marked pending before it becomes visible.
+        unsafe {
+            (*Skb::control_ptr(first)).state.store(PENDING, Ordering::Relaxed);
+            self.link(first.as_ptr().cast());
+        }
+        // INVARIANT: In the queue and pending.
+        Ok(InFlight {
+            first,
+            _context: PhantomData,
+        })
+    }
+
+    /// Becomes the consumer, unless somebody is.
+    #[inline]
+    pub(crate) fn drain(&self) -> Option<Drain<'_, C>> {
+        (!self.draining.swap(true, Ordering::Acquire)).then_some(Drain(self))
+    }
+
+    /// # Safety
+    ///
+    /// The caller is the consumer.
+    #[inline]
+    unsafe fn unlink(&self) -> Option<NonNull<Links>> {
+        // SAFETY: `tail` belongs to the consumer; nodes from it on are valid by the invariant.
+        unsafe {
+            let tail = self.tail.get();
+            let mut first = *tail;
+            let mut next = (*first).prev.load(Ordering::Acquire);
+            if first == self.stub() {
+                if next.is_null() {
+                    return None;
+                }
+                *tail = next;
+                first = next;
+                next = (*first).prev.load(Ordering::Acquire);
+            }
+            if next.is_null() {
+                if first != self.head.load(Ordering::Acquire) {
+                    // A producer is about to write the link; it will tell the consumer again.
+                    return None;
+                }
+                // The last one: the stub takes its place, so that it can leave.
+                self.link(self.stub());
+                next = (*first).prev.load(Ordering::Acquire);
+                if next.is_null() {
+                    return None;
+                }
+            }
+            *tail = next;
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            NonNull::new(first)
+        }
+    }
+}
+
+#[pinned_drop]
+impl<C: Shared> PinnedDrop for OrderedQueue<C> {
+    fn drop(self: Pin<&mut Self>) {
+        // The devices and peers that own queues wait for the work on them to end, so whatever is
+        // left is finished.
+        if let Some(mut drain) = self.drain() {
+            while let Some((batch, _)) = drain.next() {
+                drop(batch);
+            }
+        }
+    }
+}
+
+/// The right to consume an [`OrderedQueue`].
+pub(crate) struct Drain<'a, C: Shared>(&'a OrderedQueue<C>);
+
+impl<C: Shared> Drain<'_, C> {
+    /// The next batch in order, if it is finished.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<(Batch<C>, Outcome)> {
+        let queue = self.0;
+        // SAFETY: `self` proves that this is the consumer; `peeked` is the consumer's.
+        let first = unsafe {
+            let peeked = queue.peeked.get();
+            if (*peeked).is_null() {
+                *peeked = queue.unlink()?.as_ptr();
+            }
+            NonNull::new(*peeked)?.cast::<bindings::sk_buff>()
+        };
+        // SAFETY: The batch belongs to the queue. Acquire pairs with `InFlight::set`.
+        let outcome = match unsafe { (*Skb::control_ptr(first)).state.load(Ordering::Acquire) } {
+            PENDING => return None,
+            DONE => Outcome::Done,
+            _ => Outcome::Failed,
+        };
+        // SAFETY: As above.
+        unsafe { *queue.peeked.get() = ptr::null_mut() };
+        // INVARIANT: The batch leaves the queue, and its parallel stage is over.
+        Some((
+            Batch {
+                first,
+                _context: PhantomData,
+            },
+            outcome,
+        ))
+    }
+}
+
+impl<C: Shared> Drop for Drain<'_, C> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.draining.store(false, Ordering::Release);
+    }
+}

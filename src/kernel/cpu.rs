@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which CPU is to do a piece of work.
+//!
+//! C header: `include/linux/cpumask.h`.
+
+use super::bindings;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// Hands work out to the CPUs in turn.
+///
+/// Two callers may get the same CPU when they race; that costs nothing but evenness, and a lock
+/// would cost more.
+pub(crate) struct RoundRobin(AtomicU32);
+
+impl RoundRobin {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(u32::MAX))
+    }
+
+    /// The next CPU that is online.
+    #[inline]
+    pub(crate) fn next(&self) -> u32 {
+        let last = self.0.load(Ordering::Relaxed) as i32;
+        // SAFETY: Any integer is fine; past the last CPU the search ends at `nr_cpu_ids`.
+        let cpu = unsafe {
+            let next = bindings::wg_cpumask_next_online(last);
+            if next < bindings::wg_nr_cpu_ids() {
+                next
+            } else {
+                bindings::wg_cpumask_next_online(-1)
+            }
+        };
+        self.0.store(cpu, Ordering::Relaxed);
+        cpu
+    }
+}
+
+/// A CPU that stays the same for as long as it is online, so that one peer's packets stay in one
+/// cache.
+pub(crate) struct Sticky(AtomicU32);
+
+impl Sticky {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(u32::MAX))
+    }
+
+    /// The CPU chosen before, or one chosen by `id` now.
+    #[inline]
+    pub(crate) fn get(&self, id: u64) -> u32 {
+        let mut cpu = self.0.load(Ordering::Relaxed);
+        // SAFETY: `wg_cpu_online` is asked about possible CPU numbers only; there is always one
+        // CPU online, so the remainder is defined, and the index is below their number.
+        unsafe {
+            if cpu >= bindings::wg_nr_cpu_ids() || !bindings::wg_cpu_online(cpu) {
+                let online = u64::from(bindings::wg_num_online_cpus().max(1));
+                let nth = id.checked_rem(online).unwrap_or(0);
+                cpu = bindings::wg_cpumask_nth_online(nth as u32);
+                self.0.store(cpu, Ordering::Relaxed);
+            }
+        }
+        cpu
+    }
+}

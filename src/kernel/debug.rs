@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Messages that are printed only where dynamic debug asks for them.
+
+use super::{bindings, netdev::NetDevice};
+use core::{
+    mem::MaybeUninit,
+    net::SocketAddr,
+};
+use kernel::{prelude::*, str::CStr};
+
+/// Calls `act` with the C form of an address, of which an unspecified one prints as such.
+fn with_sockaddr<R>(address: Option<SocketAddr>, act: impl FnOnce(*const kernel::ffi::c_void) -> R) -> R {
+    // SAFETY: All zeroes are valid: plain data.
+    let mut c: bindings::sockaddr_in6 = unsafe { MaybeUninit::zeroed().assume_init() };
+    match address {
+        Some(SocketAddr::V4(v4)) => {
+            let c4 = (&raw mut c).cast::<bindings::sockaddr_in>();
+            // SAFETY: The larger structure has room for the smaller one.
+            unsafe {
+                (*c4).sin_family = bindings::AF_INET as u16;
+                (*c4).sin_port = v4.port().to_be();
+                (*c4).sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
+            }
+        }
+        Some(SocketAddr::V6(v6)) => {
+            c.sin6_family = bindings::AF_INET6 as u16;
+            c.sin6_port = v6.port().to_be();
+            // SAFETY: Sixteen bytes of plain data either way.
+            c.sin6_addr = unsafe { core::mem::transmute(v6.ip().octets()) };
+            c.sin6_scope_id = v6.scope_id();
+        }
+        None => (),
+    }
+    act((&raw const c).cast())
+}
+
+/// Says `what` about peer number `id` and its endpoint.
+pub(crate) fn peer(dev: &NetDevice, what: &'static CStr, id: u64, endpoint: Option<SocketAddr>) {
+    with_sockaddr(endpoint, |address| {
+        // SAFETY: Both strings are terminated, and the address is a valid one.
+        unsafe {
+            bindings::wg_debug_peer(dev.name().as_char_ptr(), what.as_char_ptr(), id, address);
+        }
+    });
+}
+
+/// Says `what` about a stranger's packet.
+pub(crate) fn stranger(dev: &NetDevice, what: &'static CStr, address: Option<SocketAddr>) {
+    with_sockaddr(address, |address| {
+        // SAFETY: As above.
+        unsafe { bindings::wg_debug_addr(dev.name().as_char_ptr(), what.as_char_ptr(), address) };
+    });
+}
+
+/// Says `what` about a device.
+pub(crate) fn device(dev: &NetDevice, what: &'static CStr) {
+    // SAFETY: As above.
+    unsafe { bindings::wg_debug_dev(dev.name().as_char_ptr(), what.as_char_ptr()) };
+}

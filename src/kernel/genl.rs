@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Generic netlink: a family with one command that dumps and one that sets.
+//!
+//! C headers: `include/net/genetlink.h`, `include/net/netlink.h`, `include/uapi/linux/netlink.h`.
+
+use super::{
+    bindings,
+    caps::Caller,
+    netdev::{Dev, Driver, Found},
+};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ptr::{self, NonNull},
+    slice,
+};
+use kernel::{
+    error::{from_result, to_result},
+    prelude::*,
+    str::CStr,
+};
+
+/// What an attribute must look like. The kernel checks requests against it before we see them.
+#[repr(transparent)]
+pub(crate) struct Policy(bindings::nla_policy);
+
+// SAFETY: Constant data.
+unsafe impl Sync for Policy {}
+
+impl Policy {
+    const fn plain(kind: u32, len: u16) -> Self {
+        // SAFETY: All zeroes are valid: a policy that accepts nothing.
+        let mut policy: bindings::nla_policy = unsafe { MaybeUninit::zeroed().assume_init() };
+        policy.type_ = kind as u8;
+        policy.len = len;
+        Self(policy)
+    }
+
+    /// Not accepted.
+    pub(crate) const fn none() -> Self {
+        Self::plain(bindings::NLA_REJECT, 0).with_message(c"not an attribute that can be set")
+    }
+
+    const fn with_message(mut self, message: &'static core::ffi::CStr) -> Self {
+        self.0.__bindgen_anon_1.reject_message = message.as_ptr().cast();
+        self
+    }
+
+    /// One byte.
+    pub(crate) const fn u8() -> Self {
+        Self::plain(bindings::NLA_U8, 0)
+    }
+
+    /// Two bytes.
+    pub(crate) const fn u16() -> Self {
+        Self::plain(bindings::NLA_U16, 0)
+    }
+
+    /// Four bytes.
+    pub(crate) const fn u32() -> Self {
+        Self::plain(bindings::NLA_U32, 0)
+    }
+
+    /// Eight bytes.
+    pub(crate) const fn u64() -> Self {
+        Self::plain(bindings::NLA_U64, 0)
+    }
+
+    /// Four bytes, of which no bit but those in `mask` is set.
+    pub(crate) const fn flags(mask: u32) -> Self {
+        let mut policy = Self::u32();
+        policy.0.validation_type = bindings::nla_policy_validation_NLA_VALIDATE_MASK as u8;
+        policy.0.__bindgen_anon_1.mask = mask;
+        policy
+    }
+
+    /// Exactly `len` bytes.
+    pub(crate) const fn exact(len: u16) -> Self {
+        let mut policy = Self::plain(bindings::NLA_BINARY, len);
+        // The range is one of lengths. `len` is not looked at then.
+        policy.0.__bindgen_anon_1.__bindgen_anon_1.min = len as i16;
+        policy.0.__bindgen_anon_1.__bindgen_anon_1.max = len as i16;
+        policy.0.validation_type = bindings::nla_policy_validation_NLA_VALIDATE_RANGE as u8;
+        policy
+    }
+
+    /// At least `len` bytes.
+    pub(crate) const fn at_least(len: u16) -> Self {
+        let mut policy = Self::plain(bindings::NLA_BINARY, 0);
+        policy.0.validation_type = bindings::nla_policy_validation_NLA_VALIDATE_MIN as u8;
+        policy.0.__bindgen_anon_1.__bindgen_anon_1.min = len as i16;
+        policy
+    }
+
+    /// A terminated string of up to `len` bytes.
+    pub(crate) const fn string(len: u16) -> Self {
+        Self::plain(bindings::NLA_NUL_STRING, len)
+    }
+
+    /// A list of attribute sets.
+    pub(crate) const fn list_of(sets: &'static [Policy]) -> Self {
+        let mut policy = Self::plain(bindings::NLA_NESTED_ARRAY, (sets.len() - 1) as u16);
+        policy.0.__bindgen_anon_1.nested_policy = sets.as_ptr().cast();
+        policy
+    }
+}
+
+/// An attribute of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Attr<'a>(&'a bindings::nlattr);
+
+const HEADER: usize = size_of::<bindings::nlattr>();
+
+impl<'a> Attr<'a> {
+    /// The attribute at the start of `bytes`, and how many bytes it takes with padding.
+    fn parse(bytes: &'a [u8]) -> Option<(Self, usize)> {
+        let len = usize::from(u16::from_ne_bytes(*bytes.first_chunk()?));
+        if len < HEADER || len > bytes.len() {
+            return None;
+        }
+        // SAFETY: The header and as many bytes as it says are inside `bytes`; attributes are
+        // aligned to four bytes as the message is, of which a header wants two.
+        let attr = unsafe { &*bytes.as_ptr().cast::<bindings::nlattr>() };
+        Some((Self(attr), len.checked_add(3)? & !3))
+    }
+
+    /// Its content.
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        let len = usize::from(self.0.nla_len).saturating_sub(HEADER);
+        // SAFETY: The content follows the header, for as many bytes as that says: the kernel or
+        // `parse` checked it against the message, which lives for `'a`.
+        unsafe { slice::from_raw_parts((&raw const *self.0).cast::<u8>().add(HEADER), len) }
+    }
+
+    fn array<const N: usize>(self) -> Option<[u8; N]> {
+        self.bytes().try_into().ok()
+    }
+
+    /// A number of one byte.
+    pub(crate) fn u8(self) -> Result<u8> {
+        self.array().map(u8::from_ne_bytes).ok_or(EINVAL)
+    }
+
+    /// A number of two bytes.
+    pub(crate) fn u16(self) -> Result<u16> {
+        self.array().map(u16::from_ne_bytes).ok_or(EINVAL)
+    }
+
+    /// A number of four bytes.
+    pub(crate) fn u32(self) -> Result<u32> {
+        self.array().map(u32::from_ne_bytes).ok_or(EINVAL)
+    }
+
+    /// The attributes inside.
+    pub(crate) fn children(self) -> Attrs<'a> {
+        Attrs(self.bytes())
+    }
+
+    /// The attributes inside by number; of several with one number the last. `EINVAL`: it is not
+    /// marked as having attributes inside.
+    pub(crate) fn set<const N: usize>(self) -> Result<[Option<Attr<'a>>; N]> {
+        if u32::from(self.0.nla_type) & bindings::NLA_F_NESTED == 0 {
+            return Err(EINVAL);
+        }
+        let mut set = [None; N];
+        for attr in self.children() {
+            let number = u32::from(attr.0.nla_type) & !(bindings::NLA_F_NESTED | bindings::NLA_F_NET_BYTEORDER);
+            if let Some(place) = set.get_mut(number as usize) {
+                *place = Some(attr);
+            }
+        }
+        Ok(set)
+    }
+}
+
+/// Walks attributes that follow each other.
+pub(crate) struct Attrs<'a>(&'a [u8]);
+
+impl<'a> Iterator for Attrs<'a> {
+    type Item = Attr<'a>;
+
+    fn next(&mut self) -> Option<Attr<'a>> {
+        let (attr, len) = Attr::parse(self.0)?;
+        self.0 = self.0.get(len..).unwrap_or(&[]);
+        Some(attr)
+    }
+}
+
+/// Where the reason for a refusal goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Extack<'a>(*mut bindings::netlink_ext_ack, PhantomData<&'a ()>);
+
+impl Extack<'_> {
+    /// Says `message`, which goes to the sender with the error, or as a warning with success.
+    pub(crate) fn say(self, message: &'static CStr) {
+        // SAFETY: Null or valid for `'a`; the message is static.
+        if let Some(extack) = unsafe { self.0.as_mut() } {
+            extack._msg = message.as_char_ptr();
+        }
+    }
+
+    /// The same, pointing at the attribute in question.
+    pub(crate) fn say_of(self, attr: Attr<'_>, message: &'static CStr) {
+        self.say(message);
+        // SAFETY: As above. The attribute is in the request, which outlives the answer to it.
+        if let Some(extack) = unsafe { self.0.as_mut() } {
+            extack.bad_attr = attr.0;
+        }
+    }
+}
+
+/// A request to set.
+pub(crate) struct Request<'a> {
+    skb: *mut bindings::sk_buff,
+    info: &'a bindings::genl_info,
+    max: u32,
+}
+
+impl<'a> Request<'a> {
+    /// Attribute number `number`.
+    pub(crate) fn attr(&self, number: u32) -> Option<Attr<'a>> {
+        if number > self.max {
+            return None;
+        }
+        // SAFETY: The table has an entry for every number up to the highest one of the policy;
+        // an entry is null or an attribute of the message.
+        unsafe { (*self.info.attrs.add(number as usize)).as_ref() }.map(Attr)
+    }
+
+    /// Who sent it.
+    pub(crate) fn caller(&self) -> Caller<'a> {
+        // SAFETY: The message is being handled, in its sender's context.
+        unsafe { Caller::new(self.skb) }
+    }
+
+    /// Where to say why it is refused.
+    pub(crate) fn extack(&self) -> Extack<'a> {
+        Extack(self.info.extack, PhantomData)
+    }
+
+    /// The device that the request is about, in the namespace of the sender's socket.
+    pub(crate) fn device<D: Driver>(&self, which: Which<'_>) -> Result<Found<D>> {
+        // SAFETY: The message has a socket, which has a namespace.
+        unsafe { which.find((*self.skb).sk) }
+    }
+
+    /// Wipes what an attribute held.
+    pub(crate) fn wipe(&self, attr: Attr<'a>) {
+        let bytes = attr.bytes();
+        // SAFETY: The message was copied from its sender for us, and nobody else reads it; no
+        // slice of it is used after this, since the request is answered.
+        unsafe { bindings::wg_memzero_explicit(bytes.as_ptr().cast_mut().cast(), bytes.len()) };
+    }
+}
+
+/// How a device is named.
+pub(crate) enum Which<'a> {
+    Index(u32),
+    Name(&'a [u8]),
+}
+
+impl Which<'_> {
+    /// # Safety
+    ///
+    /// `sk` is valid.
+    unsafe fn find<D: Driver>(self, sk: *mut bindings::sock) -> Result<Found<D>> {
+        // SAFETY: By the contract; a socket's namespace lives as long as the socket.
+        unsafe {
+            let net = bindings::wg_sock_net(sk);
+            match self {
+                Which::Index(index) => Found::by_index(net, index),
+                Which::Name(name) => {
+                    let name = CStr::from_bytes_until_nul(name).map_err(|_| EINVAL)?;
+                    Found::by_name(net, name)
+                }
+            }
+        }
+    }
+}
+
+/// A message that is being written. Full: `EMSGSIZE`.
+pub(crate) struct Message<'a>(*mut bindings::sk_buff, PhantomData<&'a mut ()>);
+
+impl Message<'_> {
+    /// Adds an attribute of bytes.
+    pub(crate) fn put(&mut self, number: u32, bytes: &[u8]) -> Result {
+        let len = i32::try_from(bytes.len()).map_err(|_| EMSGSIZE)?;
+        // SAFETY: The message is ours to write, the slice is valid for its length.
+        to_result(unsafe {
+            bindings::nla_put(self.0, number as i32, len, bytes.as_ptr().cast())
+        })
+    }
+
+    /// Adds a number of one byte.
+    pub(crate) fn put_u8(&mut self, number: u32, value: u8) -> Result {
+        self.put(number, &[value])
+    }
+
+    /// Adds a number of two bytes.
+    pub(crate) fn put_u16(&mut self, number: u32, value: u16) -> Result {
+        self.put(number, &value.to_ne_bytes())
+    }
+
+    /// Adds a number of four bytes.
+    pub(crate) fn put_u32(&mut self, number: u32, value: u32) -> Result {
+        self.put(number, &value.to_ne_bytes())
+    }
+
+    /// Adds a number of eight bytes, aligned by an attribute `pad` where the machine needs it.
+    pub(crate) fn put_u64(&mut self, number: u32, value: u64, pad: u32) -> Result {
+        // SAFETY: The message is ours to write.
+        to_result(unsafe { bindings::wg_nla_put_u64(self.0, number as i32, value, pad as i32) })
+    }
+
+    /// Adds an attribute with what `fill` adds inside. If that fails, nothing is added.
+    pub(crate) fn nest<R>(&mut self, number: u32, fill: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+        // SAFETY: The message is ours to write; what is begun is ended or taken back.
+        unsafe {
+            let nest = bindings::wg_nla_nest_start(self.0, number as i32);
+            if nest.is_null() {
+                return Err(EMSGSIZE);
+            }
+            let result = fill(self);
+            match result {
+                Ok(_) => bindings::wg_nla_nest_end(self.0, nest),
+                Err(_) => bindings::wg_nla_nest_cancel(self.0, nest),
+            }
+            result
+        }
+    }
+}
+
+/// How far a dump has come; begins as zeroes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Cursor {
+    pub(crate) words: [u64; 4],
+}
+
+/// What the context of a dump holds.
+#[repr(C)]
+struct DumpContext<D: Driver> {
+    device: *mut Dev<D>,
+    cursor: Cursor,
+}
+
+/// Whether a dump needs another message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    More,
+    Complete,
+}
+
+/// What a family does.
+pub(crate) trait Service: Sized + 'static {
+    /// The devices that it is about.
+    type Device: Driver;
+    /// The family's name.
+    const NAME: &'static CStr;
+    /// Its version.
+    const VERSION: u8;
+    /// Number of the command that dumps.
+    const GET: u8;
+    /// Number of the command that sets.
+    const SET: u8;
+    /// What its requests may contain.
+    const GET_POLICY: &'static [Policy];
+    /// What its requests may contain.
+    const SET_POLICY: &'static [Policy];
+    /// What the kernel knows of the family.
+    fn family() -> &'static Family<Self>;
+
+    /// Which device a request is about.
+    fn which<'a>(request: &Request<'a>) -> Result<Which<'a>>;
+    /// Writes one message of a dump. The number returned tells one state of the device from the
+    /// next: when it changes during a dump, the reader is told.
+    fn get(
+        dev: &Dev<Self::Device>,
+        cursor: &mut Cursor,
+        begin: &mut dyn FnMut(u32),
+        message: &mut Message<'_>,
+    ) -> Result<Progress>;
+    /// Carries a request out.
+    fn set(request: &Request<'_>) -> Result;
+}
+
+/// A family as the kernel knows it, in a static of the driver's.
+pub(crate) struct Family<S: Service> {
+    family: UnsafeCell<bindings::genl_family>,
+    ops: UnsafeCell<[bindings::genl_split_ops; 2]>,
+    _service: PhantomData<S>,
+}
+
+// SAFETY: The structures are handed to the kernel, which locks for itself.
+unsafe impl<S: Service> Sync for Family<S> {}
+
+impl<S: Service> Family<S> {
+    const CONTEXT_FITS: () = assert!(
+        size_of::<DumpContext<S::Device>>() <= size_of::<bindings::netlink_callback__bindgen_ty_1>()
+    );
+
+    /// A family that is not registered.
+    pub(crate) const fn new() -> Self {
+        let () = Self::CONTEXT_FITS;
+        // SAFETY: All zeroes are valid: no functions, no commands.
+        let (mut family, mut get, mut set): (
+            bindings::genl_family,
+            bindings::genl_split_ops,
+            bindings::genl_split_ops,
+        ) = unsafe {
+            (
+                MaybeUninit::zeroed().assume_init(),
+                MaybeUninit::zeroed().assume_init(),
+                MaybeUninit::zeroed().assume_init(),
+            )
+        };
+        get.cmd = S::GET;
+        get.flags = (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DUMP) as u8;
+        get.policy = S::GET_POLICY.as_ptr().cast();
+        get.maxattr = (S::GET_POLICY.len() - 1) as u32;
+        get.__bindgen_anon_1.__bindgen_anon_2 = bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_2 {
+            start: Some(Self::start),
+            dumpit: Some(Self::dump),
+            done: Some(Self::done),
+        };
+        set.cmd = S::SET;
+        set.flags = (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DO) as u8;
+        set.policy = S::SET_POLICY.as_ptr().cast();
+        set.maxattr = (S::SET_POLICY.len() - 1) as u32;
+        set.__bindgen_anon_1.__bindgen_anon_1 = bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_1 {
+            pre_doit: None,
+            doit: Some(Self::doit),
+            post_doit: None,
+        };
+        let name = S::NAME.to_bytes();
+        let mut i = 0;
+        while i < name.len() {
+            family.name[i] = name[i] as kernel::ffi::c_char;
+            i += 1;
+        }
+        family.version = S::VERSION as u32;
+        Self {
+            family: UnsafeCell::new(family),
+            ops: UnsafeCell::new([get, set]),
+            _service: PhantomData,
+        }
+    }
+
+    /// Makes the family known to the kernel until the result is dropped.
+    pub(crate) fn register(&'static self, module: &'static ThisModule) -> Result<Serving<S>> {
+        // SAFETY: Not registered yet, so nobody else looks at it; everything is static.
+        unsafe {
+            let family = self.family.get();
+            (*family).module = module.as_ptr().cast();
+            (*family).split_ops = self.ops.get().cast();
+            (*family).n_split_ops = 2;
+            (*family).set_netnsok(1);
+            to_result(bindings::genl_register_family(family))?;
+        }
+        Ok(Serving(self))
+    }
+
+    unsafe extern "C" fn doit(skb: *mut bindings::sk_buff, info: *mut bindings::genl_info) -> i32 {
+        from_result(|| {
+            // SAFETY: Both are valid during the call.
+            let request = Request {
+                skb,
+                info: unsafe { &*info },
+                max: (S::SET_POLICY.len() - 1) as u32,
+            };
+            S::set(&request).map(|()| 0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `cb` is valid, and nobody else uses its context.
+    unsafe fn context<'a>(cb: *mut bindings::netlink_callback) -> &'a mut DumpContext<S::Device> {
+        // SAFETY: By the contract. The context is large enough, as was checked, and begins as
+        // zeroes, which are a valid value.
+        unsafe { &mut *(&raw mut (*cb).__bindgen_anon_1).cast() }
+    }
+
+    unsafe extern "C" fn start(cb: *mut bindings::netlink_callback) -> i32 {
+        // SAFETY: The callback is valid and its context ours.
+        from_result(|| unsafe {
+            let request = Request {
+                skb: (*cb).skb,
+                info: &*bindings::wg_genl_info_dump(cb),
+                max: (S::GET_POLICY.len() - 1) as u32,
+            };
+            let device = request.device::<S::Device>(S::which(&request)?)?;
+            Self::context(cb).device = device.into_raw();
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn dump(skb: *mut bindings::sk_buff, cb: *mut bindings::netlink_callback) -> i32 {
+        // SAFETY: As above; `start` put a device into the context, which is held until `done`.
+        unsafe {
+            let context = Self::context(cb);
+            let Some(dev) = context.device.as_ref() else {
+                return ENODEV.to_errno();
+            };
+            let flags = bindings::NLM_F_MULTI as i32;
+            let header = bindings::wg_genlmsg_put(skb, cb, S::family().family.get(), flags, S::GET);
+            if header.is_null() {
+                return EMSGSIZE.to_errno();
+            }
+            let mut begin = |seq| {
+                (*cb).seq = seq;
+                bindings::wg_genl_dump_check_consistent(cb, header);
+            };
+            let mut message = Message(skb, PhantomData);
+            match S::get(dev, &mut context.cursor, &mut begin, &mut message) {
+                Ok(progress) => {
+                    bindings::wg_genlmsg_end(skb, header);
+                    match progress {
+                        Progress::Complete => 0,
+                        Progress::More => (*skb).len as i32,
+                    }
+                }
+                Err(error) => {
+                    bindings::wg_genlmsg_cancel(skb, header);
+                    error.to_errno()
+                }
+            }
+        }
+    }
+
+    unsafe extern "C" fn done(cb: *mut bindings::netlink_callback) -> i32 {
+        // SAFETY: As above; the device is given up once, since this is called once.
+        unsafe {
+            let context = Self::context(cb);
+            if let Some(device) = NonNull::new(context.device) {
+                context.device = ptr::null_mut();
+                drop(Found::from_raw(device));
+            }
+        }
+        0
+    }
+}
+
+/// Keeps a [`Family`] registered.
+pub(crate) struct Serving<S: Service>(&'static Family<S>);
+
+impl<S: Service> Drop for Serving<S> {
+    fn drop(&mut self) {
+        // SAFETY: It was registered. Waits for requests that are being handled.
+        unsafe { bindings::genl_unregister_family(self.0.family.get()) };
+    }
+}

@@ -1,0 +1,640 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include "bindings.h"
+
+MODULE_VERSION("1.0.0");
+static_assert(NET_SKB_PAD == (L1_CACHE_BYTES > 32 ? L1_CACHE_BYTES : 32));
+
+/* Locks. */
+
+void wg_spin_lock_init(spinlock_t *lock, const char *name, struct lock_class_key *key)
+{
+#ifdef CONFIG_DEBUG_SPINLOCK
+	__raw_spin_lock_init(spinlock_check(lock), name, key, LD_WAIT_CONFIG);
+#else
+	spin_lock_init(lock);
+#endif
+}
+
+void wg_spin_lock_bh(spinlock_t *lock)
+{
+	spin_lock_bh(lock);
+}
+
+void wg_spin_unlock_bh(spinlock_t *lock)
+{
+	spin_unlock_bh(lock);
+}
+
+bool wg_spin_trylock_bh(spinlock_t *lock)
+{
+	return spin_trylock_bh(lock);
+}
+
+void wg_spin_assert_held(spinlock_t *lock)
+{
+	lockdep_assert_held(lock);
+}
+
+void wg_rwlock_init(rwlock_t *lock, const char *name, struct lock_class_key *key)
+{
+#ifdef CONFIG_DEBUG_SPINLOCK
+	__rwlock_init(lock, name, key);
+#else
+	rwlock_init(lock);
+#endif
+}
+
+void wg_read_lock_bh(rwlock_t *lock)
+{
+	read_lock_bh(lock);
+}
+
+void wg_read_unlock_bh(rwlock_t *lock)
+{
+	read_unlock_bh(lock);
+}
+
+void wg_write_lock_bh(rwlock_t *lock)
+{
+	write_lock_bh(lock);
+}
+
+void wg_write_unlock_bh(rwlock_t *lock)
+{
+	write_unlock_bh(lock);
+}
+
+void wg_init_rwsem(struct rw_semaphore *sem, const char *name, struct lock_class_key *key)
+{
+	__init_rwsem(sem, name, key);
+}
+
+void wg_local_bh_disable(void)
+{
+	local_bh_disable();
+}
+
+void wg_local_bh_enable(void)
+{
+	local_bh_enable();
+}
+
+void wg_rcu_read_lock_bh(void)
+{
+	rcu_read_lock_bh();
+}
+
+void wg_rcu_read_unlock_bh(void)
+{
+	rcu_read_unlock_bh();
+}
+
+bool wg_need_resched(void)
+{
+	return need_resched();
+}
+
+void wg_cond_resched(void)
+{
+	cond_resched();
+}
+
+/* Memory, CPUs and random numbers. */
+
+void __percpu *wg_alloc_percpu(size_t size, size_t align)
+{
+	return __alloc_percpu(size, align);
+}
+
+void wg_free_percpu(void __percpu *ptr)
+{
+	free_percpu(ptr);
+}
+
+void *wg_per_cpu_ptr(void __percpu *ptr, unsigned int cpu)
+{
+	return per_cpu_ptr(ptr, cpu);
+}
+
+struct kmem_cache *wg_kmem_cache_create(const char *name, unsigned int size, unsigned int align)
+{
+	return kmem_cache_create(name, size, align, 0, NULL);
+}
+
+void *wg_kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp)
+{
+	return kmem_cache_zalloc(cache, gfp);
+}
+
+void wg_kvfree(const void *ptr)
+{
+	kvfree(ptr);
+}
+
+void *wg_kvzalloc(size_t size, gfp_t gfp)
+{
+	return kvzalloc(size, gfp);
+}
+
+unsigned long wg_totalram_pages(void)
+{
+	return totalram_pages();
+}
+
+unsigned int wg_cpumask_next_online(int cpu)
+{
+	return cpumask_next(cpu, cpu_online_mask);
+}
+
+unsigned int wg_cpumask_nth_online(unsigned int nth)
+{
+	return cpumask_nth(nth, cpu_online_mask);
+}
+
+bool wg_cpu_possible(unsigned int cpu)
+{
+	return cpu_possible(cpu);
+}
+
+bool wg_cpu_online(unsigned int cpu)
+{
+	return cpu_online(cpu);
+}
+
+unsigned int wg_nr_cpu_ids(void)
+{
+	return nr_cpu_ids;
+}
+
+unsigned int wg_num_online_cpus(void)
+{
+	return num_online_cpus();
+}
+
+void wg_memzero_explicit(void *ptr, size_t len)
+{
+	memzero_explicit(ptr, len);
+}
+
+bool wg_crypto_memneq(const void *a, const void *b, size_t len)
+{
+	return crypto_memneq(a, b, len);
+}
+
+void wg_blake2s_init(struct blake2s_ctx *ctx, size_t outlen)
+{
+	blake2s_init(ctx, outlen);
+}
+
+void wg_blake2s_init_key(struct blake2s_ctx *ctx, size_t outlen, const void *key, size_t keylen)
+{
+	blake2s_init_key(ctx, outlen, key, keylen);
+}
+
+u64 wg_siphash(const void *data, size_t len, const siphash_key_t *key)
+{
+	return siphash(data, len, key);
+}
+
+u32 wg_get_random_u32_below(u32 ceil)
+{
+	return get_random_u32_below(ceil);
+}
+
+u64 wg_ktime_get_coarse_boottime_ns(void)
+{
+	return ktime_get_coarse_boottime_ns();
+}
+
+unsigned long wg_jiffies(void)
+{
+	return jiffies;
+}
+
+unsigned long wg_msecs_to_jiffies(unsigned int ms)
+{
+	return msecs_to_jiffies(ms);
+}
+
+/* Workqueues, timers and NAPI. */
+
+struct workqueue_struct *wg_alloc_workqueue(const char *fmt, unsigned int flags, const char *name)
+{
+	return alloc_workqueue(fmt, flags, 0, name);
+}
+
+void wg_init_work(struct work_struct *work, work_func_t func, struct lock_class_key *key)
+{
+	__INIT_WORK_KEY(work, func, 0, key);
+}
+
+void wg_timer_init(struct timer_list *timer, void (*func)(struct timer_list *), const char *name,
+		   struct lock_class_key *key)
+{
+	timer_init_key(timer, func, 0, name, key);
+}
+
+bool wg_timer_pending(const struct timer_list *timer)
+{
+	return timer_pending(timer);
+}
+
+void wg_netif_napi_add(struct net_device *dev, struct napi_struct *napi,
+		       int (*poll)(struct napi_struct *, int))
+{
+	netif_napi_add(dev, napi, poll);
+}
+
+void wg_netif_napi_del(struct napi_struct *napi)
+{
+	__netif_napi_del(napi);
+}
+
+void wg_napi_schedule(struct napi_struct *napi)
+{
+	napi_schedule(napi);
+}
+
+void wg_napi_gro_receive(struct napi_struct *napi, struct sk_buff *skb)
+{
+	napi_gro_receive(napi, skb);
+}
+
+/* Rings. */
+
+int wg_ptr_ring_init(struct ptr_ring *ring, int size, gfp_t gfp)
+{
+	return ptr_ring_init(ring, size, gfp);
+}
+
+void wg_ptr_ring_cleanup(struct ptr_ring *ring)
+{
+	ptr_ring_cleanup(ring, NULL);
+}
+
+int wg_ptr_ring_produce_bh(struct ptr_ring *ring, void *ptr)
+{
+	return ptr_ring_produce_bh(ring, ptr);
+}
+
+int wg_ptr_ring_produce_locked(struct ptr_ring *ring, void *ptr)
+{
+	return __ptr_ring_produce(ring, ptr);
+}
+
+void *wg_ptr_ring_consume_bh(struct ptr_ring *ring)
+{
+	return ptr_ring_consume_bh(ring);
+}
+
+/* Packets. */
+
+struct sk_buff *wg_alloc_skb(unsigned int size, gfp_t gfp)
+{
+	return alloc_skb(size, gfp);
+}
+
+void wg_skb_reserve(struct sk_buff *skb, int len)
+{
+	skb_reserve(skb, len);
+}
+
+__be16 wg_ip_tunnel_parse_protocol(const struct sk_buff *skb)
+{
+	return ip_tunnel_parse_protocol(skb);
+}
+
+bool wg_pskb_may_pull(struct sk_buff *skb, unsigned int len)
+{
+	return pskb_may_pull(skb, len);
+}
+
+bool wg_pskb_network_may_pull(struct sk_buff *skb, unsigned int len)
+{
+	return pskb_network_may_pull(skb, len);
+}
+
+int wg_pskb_trim(struct sk_buff *skb, unsigned int len)
+{
+	return pskb_trim(skb, len);
+}
+
+struct sk_buff *wg_skb_share_check(struct sk_buff *skb)
+{
+	return skb_share_check(skb, GFP_ATOMIC);
+}
+
+int wg_skb_cow_head(struct sk_buff *skb, unsigned int headroom)
+{
+	return skb_cow_head(skb, headroom);
+}
+
+struct sk_buff *wg_skb_gso_segment(struct sk_buff *skb)
+{
+	return skb_gso_segment(skb, 0);
+}
+
+bool wg_skb_is_gso(const struct sk_buff *skb)
+{
+	return skb_is_gso(skb);
+}
+
+void wg_skb_dst_drop(struct sk_buff *skb)
+{
+	skb_dst_drop(skb);
+}
+
+u32 wg_skb_mtu(const struct sk_buff *skb, const struct net_device *dev)
+{
+	return skb_valid_dst(skb) ? dst_mtu(skb_dst(skb)) : dev->mtu;
+}
+
+void wg_skb_orphan(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+}
+
+void wg_skb_get_hash(struct sk_buff *skb)
+{
+	skb_get_hash(skb);
+}
+
+void wg_skb_reset_redirect(struct sk_buff *skb)
+{
+	skb_reset_redirect(skb);
+}
+
+void wg_skb_probe_transport_header(struct sk_buff *skb)
+{
+	skb_probe_transport_header(skb);
+}
+
+void wg_inet_ecn_decapsulate(struct sk_buff *skb, u8 outer, u8 inner)
+{
+	INET_ECN_decapsulate(skb, outer, inner);
+}
+
+u8 wg_skb_dsfield(const struct sk_buff *skb)
+{
+	return ip_tunnel_get_dsfield(ip_hdr(skb), skb);
+}
+
+u8 wg_skb_ecn_encap(const struct sk_buff *skb)
+{
+	return ip_tunnel_ecn_encap(0, ip_hdr(skb), skb);
+}
+
+void wg_kfree_skb(struct sk_buff *skb)
+{
+	kfree_skb(skb);
+}
+
+void wg_consume_skb(struct sk_buff *skb)
+{
+	dev_kfree_skb(skb);
+}
+
+void wg_icmp_ndo_send(struct sk_buff *skb, int type, int code)
+{
+	icmp_ndo_send(skb, type, code, 0);
+}
+
+void wg_icmpv6_ndo_send(struct sk_buff *skb, u8 type, u8 code)
+{
+	icmpv6_ndo_send(skb, type, code, 0);
+}
+
+/* Network devices and namespaces. */
+
+void *wg_netdev_priv(const struct net_device *dev)
+{
+	return netdev_priv(dev);
+}
+
+struct net *wg_dev_net(const struct net_device *dev)
+{
+	return dev_net(dev);
+}
+
+bool wg_netif_running(const struct net_device *dev)
+{
+	return netif_running(dev);
+}
+
+void wg_dev_put(struct net_device *dev)
+{
+	dev_put(dev);
+}
+
+void wg_dev_sw_netstats_rx_add(struct net_device *dev, unsigned int len)
+{
+	dev_sw_netstats_rx_add(dev, len);
+}
+
+void wg_netif_keep_dst(struct net_device *dev)
+{
+	netif_keep_dst(dev);
+}
+
+struct in_device *wg_in_dev_get_rtnl(const struct net_device *dev)
+{
+	return __in_dev_get_rtnl(dev);
+}
+
+void wg_in_dev_no_redirects(struct in_device *in_dev)
+{
+	IN_DEV_CONF_SET(in_dev, SEND_REDIRECTS, false);
+}
+
+void wg_net_no_redirects(struct net *net)
+{
+	IPV4_DEVCONF_ALL(net, SEND_REDIRECTS) = false;
+}
+
+struct inet6_dev *wg_in6_dev_get(const struct net_device *dev)
+{
+	return __in6_dev_get(dev);
+}
+
+void wg_in6_dev_no_autoconf(struct inet6_dev *in6_dev)
+{
+	in6_dev->cnf.addr_gen_mode = IN6_ADDR_GEN_MODE_NONE;
+}
+
+void wg_set_devtype(struct net_device *dev, const struct device_type *type)
+{
+	SET_NETDEV_DEVTYPE(dev, type);
+}
+
+void wg_set_lltx(struct net_device *dev)
+{
+	dev->lltx = true;
+}
+
+void wg_set_no_queue(struct net_device *dev)
+{
+	dev->priv_flags |= IFF_NO_QUEUE;
+}
+
+void wg_set_tstats(struct net_device *dev)
+{
+	dev->pcpu_stat_type = NETDEV_PCPU_STAT_TSTATS;
+}
+
+struct net *wg_newlink_link_net(struct rtnl_newlink_params *params)
+{
+	return rtnl_newlink_link_net(params);
+}
+
+struct net *wg_maybe_get_net(struct net *net)
+{
+	return maybe_get_net(net);
+}
+
+struct net *wg_get_net(struct net *net)
+{
+	return get_net(net);
+}
+
+void wg_put_net(struct net *net)
+{
+	put_net(net);
+}
+
+bool wg_port_requires_bind_service(struct net *net, unsigned short port)
+{
+	return inet_port_requires_bind_service(net, port);
+}
+
+bool wg_ipv6_mod_enabled(void)
+{
+	return ipv6_mod_enabled();
+}
+
+/* Sockets and routes. */
+
+int wg_udp_sock_create(struct net *net, struct udp_port_cfg *cfg, struct socket **sock)
+{
+	return udp_sock_create(net, cfg, sock);
+}
+
+__be16 wg_inet_sport(const struct sock *sk)
+{
+	return inet_sk(sk)->inet_sport;
+}
+
+struct net *wg_sock_net(const struct sock *sk)
+{
+	return sock_net(sk);
+}
+
+void wg_sk_classify_flow4(const struct sock *sk, struct flowi4 *fl)
+{
+	security_sk_classify_flow(sk, flowi4_to_flowi_common(fl));
+}
+
+void wg_sk_classify_flow6(const struct sock *sk, struct flowi6 *fl)
+{
+	security_sk_classify_flow(sk, flowi6_to_flowi_common(fl));
+}
+
+int wg_dst_hoplimit4(struct rtable *rt)
+{
+	return ip4_dst_hoplimit(&rt->dst);
+}
+
+int wg_dst_hoplimit6(struct dst_entry *dst)
+{
+	return ip6_dst_hoplimit(dst);
+}
+
+void wg_dst_release(struct dst_entry *dst)
+{
+	dst_release(dst);
+}
+
+u32 wg_ipv6_iface_scope_id(const struct in6_addr *addr, int iface)
+{
+	return ipv6_iface_scope_id(addr, iface);
+}
+
+bool wg_sock_flag(const struct sock *sk, enum sock_flags flag)
+{
+	return sock_flag(sk, flag);
+}
+
+void wg_sockfd_put(struct socket *sock)
+{
+	sockfd_put(sock);
+}
+
+void wg_dst_cache_reset(struct dst_cache *cache)
+{
+	dst_cache_reset(cache);
+}
+
+/* Netlink. */
+
+void *wg_genlmsg_put(struct sk_buff *skb, struct netlink_callback *cb,
+		     const struct genl_family *family, int flags, u8 cmd)
+{
+	return genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, family, flags, cmd);
+}
+
+void wg_genlmsg_end(struct sk_buff *skb, void *hdr)
+{
+	genlmsg_end(skb, hdr);
+}
+
+void wg_genlmsg_cancel(struct sk_buff *skb, void *hdr)
+{
+	genlmsg_cancel(skb, hdr);
+}
+
+void wg_genl_dump_check_consistent(struct netlink_callback *cb, void *hdr)
+{
+	genl_dump_check_consistent(cb, hdr);
+}
+
+struct nlattr *wg_nla_nest_start(struct sk_buff *skb, int type)
+{
+	return nla_nest_start(skb, type);
+}
+
+void wg_nla_nest_end(struct sk_buff *skb, struct nlattr *nest)
+{
+	nla_nest_end(skb, nest);
+}
+
+void wg_nla_nest_cancel(struct sk_buff *skb, struct nlattr *nest)
+{
+	nla_nest_cancel(skb, nest);
+}
+
+int wg_nla_put_u64(struct sk_buff *skb, int type, u64 value, int pad)
+{
+	return nla_put_u64_64bit(skb, type, value, pad);
+}
+
+const struct genl_info *wg_genl_info_dump(struct netlink_callback *cb)
+{
+	return genl_info_dump(cb);
+}
+
+/* Messages, for dynamic debug. */
+
+void wg_debug_peer(const char *dev, const char *what, u64 peer, const void *endpoint)
+{
+	net_dbg_ratelimited("%s: %s peer %llu (%pISpfsc)\n", dev, what, peer, endpoint);
+}
+
+void wg_debug_addr(const char *dev, const char *what, const void *endpoint)
+{
+	net_dbg_ratelimited("%s: %s %pISpfsc\n", dev, what, endpoint);
+}
+
+void wg_debug_dev(const char *dev, const char *what)
+{
+	pr_debug("%s: %s\n", dev, what);
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The locks that the `kernel` crate lacks: spinlocks and readers-writer locks that disable bottom
+//! halves, and readers-writer semaphores.
+//!
+//! C headers: `include/linux/spinlock.h`, `include/linux/rwlock.h`, `include/linux/rwsem.h`.
+
+use super::bindings;
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomPinned,
+    ops::{Deref, DerefMut},
+    pin::Pin,
+};
+use kernel::{
+    prelude::*,
+    str::CStr,
+    sync::{lock, LockClassKey},
+    types::{NotThreadSafe, Opaque},
+};
+
+/// A spinlock for data that bottom halves use too.
+pub(crate) type SpinLockBh<T> = lock::Lock<T, SpinLockBhBackend>;
+
+/// The kernel's `spinlock_t`, taken with bottom halves disabled.
+pub(crate) struct SpinLockBhBackend;
+
+// SAFETY: A spinlock has one owner at a time. The default `relock` locks the same way as `lock`.
+unsafe impl lock::Backend for SpinLockBhBackend {
+    type State = bindings::spinlock_t;
+    type GuardState = ();
+
+    unsafe fn init(
+        ptr: *mut Self::State,
+        name: *const kernel::ffi::c_char,
+        key: *mut kernel::bindings::lock_class_key,
+    ) {
+        // SAFETY: By this function's contract. Both bindings describe the same C type.
+        unsafe { bindings::wg_spin_lock_init(ptr, name, key.cast()) }
+    }
+
+    #[inline]
+    unsafe fn lock(ptr: *mut Self::State) {
+        // SAFETY: By this function's contract the lock is initialised.
+        unsafe { bindings::wg_spin_lock_bh(ptr) }
+    }
+
+    #[inline]
+    unsafe fn try_lock(ptr: *mut Self::State) -> Option<()> {
+        // SAFETY: As above.
+        unsafe { bindings::wg_spin_trylock_bh(ptr) }.then_some(())
+    }
+
+    #[inline]
+    unsafe fn unlock(ptr: *mut Self::State, _: &()) {
+        // SAFETY: By this function's contract the caller owns the lock.
+        unsafe { bindings::wg_spin_unlock_bh(ptr) }
+    }
+
+    unsafe fn assert_is_held(ptr: *mut Self::State) {
+        // SAFETY: By this function's contract the lock is initialised.
+        unsafe { bindings::wg_spin_assert_held(ptr) }
+    }
+}
+
+/// Creates a [`SpinLockBh`] initialiser with a lock class of its own.
+macro_rules! new_spinlock_bh {
+    ($inner:expr, $name:literal) => {
+        $crate::kernel::lock::SpinLockBh::new($inner, ::kernel::c_str!($name), ::kernel::static_lock_class!())
+    };
+}
+pub(crate) use new_spinlock_bh;
+
+/// A kind of lock with many readers or one writer.
+///
+/// # Safety
+///
+/// Between `read` and `read_unlock` nobody has returned from `write`, and between `write` and
+/// `write_unlock` nobody else has returned from either.
+pub(crate) unsafe trait RwBackend {
+    /// The C lock.
+    type State;
+
+    /// # Safety
+    ///
+    /// `ptr` is valid for writes; `name` and `key` live forever.
+    unsafe fn init(ptr: *mut Self::State, name: *const kernel::ffi::c_char, key: *mut bindings::lock_class_key);
+    /// # Safety
+    ///
+    /// The lock is initialised, and the context fits it.
+    unsafe fn read(ptr: *mut Self::State);
+    /// # Safety
+    ///
+    /// The caller holds the lock for reading.
+    unsafe fn read_unlock(ptr: *mut Self::State);
+    /// # Safety
+    ///
+    /// The lock is initialised, and the context fits it.
+    unsafe fn write(ptr: *mut Self::State);
+    /// # Safety
+    ///
+    /// The caller holds the lock for writing.
+    unsafe fn write_unlock(ptr: *mut Self::State);
+}
+
+/// The kernel's `rwlock_t`, taken with bottom halves disabled.
+pub(crate) struct SpinRw;
+
+// SAFETY: That is what an `rwlock_t` is.
+unsafe impl RwBackend for SpinRw {
+    type State = bindings::rwlock_t;
+
+    unsafe fn init(ptr: *mut Self::State, name: *const kernel::ffi::c_char, key: *mut bindings::lock_class_key) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::wg_rwlock_init(ptr, name, key) }
+    }
+
+    #[inline]
+    unsafe fn read(ptr: *mut Self::State) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::wg_read_lock_bh(ptr) }
+    }
+
+    #[inline]
+    unsafe fn read_unlock(ptr: *mut Self::State) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::wg_read_unlock_bh(ptr) }
+    }
+
+    #[inline]
+    unsafe fn write(ptr: *mut Self::State) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::wg_write_lock_bh(ptr) }
+    }
+
+    #[inline]
+    unsafe fn write_unlock(ptr: *mut Self::State) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::wg_write_unlock_bh(ptr) }
+    }
+}
+
+/// The kernel's `struct rw_semaphore`: holders may sleep.
+pub(crate) struct SleepRw;
+
+// SAFETY: That is what a `rw_semaphore` is.
+unsafe impl RwBackend for SleepRw {
+    type State = bindings::rw_semaphore;
+
+    unsafe fn init(ptr: *mut Self::State, name: *const kernel::ffi::c_char, key: *mut bindings::lock_class_key) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::wg_init_rwsem(ptr, name, key) }
+    }
+
+    unsafe fn read(ptr: *mut Self::State) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::down_read(ptr) }
+    }
+
+    unsafe fn read_unlock(ptr: *mut Self::State) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::up_read(ptr) }
+    }
+
+    unsafe fn write(ptr: *mut Self::State) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::down_write(ptr) }
+    }
+
+    unsafe fn write_unlock(ptr: *mut Self::State) {
+        // SAFETY: By this function's contract.
+        unsafe { bindings::up_write(ptr) }
+    }
+}
+
+/// Data with many readers or one writer.
+#[pin_data]
+pub(crate) struct Rw<T, B: RwBackend> {
+    #[pin]
+    state: Opaque<B::State>,
+    #[pin]
+    _pin: PhantomPinned,
+    data: UnsafeCell<T>,
+}
+
+/// Readers-writer spinlock that disables bottom halves.
+pub(crate) type RwLockBh<T> = Rw<T, SpinRw>;
+/// Readers-writer semaphore.
+pub(crate) type RwSem<T> = Rw<T, SleepRw>;
+
+// SAFETY: The lock hands out `&T` to several threads and `&mut T` to one.
+unsafe impl<T: Send + Sync, B: RwBackend> Sync for Rw<T, B> {}
+// SAFETY: The C lock may be used from any thread.
+unsafe impl<T: Send, B: RwBackend> Send for Rw<T, B> {}
+
+/// Creates an initialiser for [`RwLockBh`] or [`RwSem`] with a lock class of its own.
+macro_rules! new_rw {
+    ($inner:expr, $name:literal) => {
+        $crate::kernel::lock::Rw::new($inner, ::kernel::c_str!($name), ::kernel::static_lock_class!())
+    };
+}
+pub(crate) use new_rw;
+
+impl<T, B: RwBackend> Rw<T, B> {
+    /// An initialiser; [`new_rw`] supplies the lock class.
+    pub(crate) fn new(data: T, name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: The slot is valid while the closure runs; name and key are static.
+            state <- Opaque::ffi_init(|slot| unsafe {
+                B::init(slot, name.as_char_ptr(), key.as_ptr().cast())
+            }),
+            _pin: PhantomPinned,
+            data: UnsafeCell::new(data),
+        })
+    }
+
+    /// Waits until nobody writes, and reads.
+    #[inline]
+    pub(crate) fn read(&self) -> ReadGuard<'_, T, B> {
+        // SAFETY: A `Rw` exists only initialised.
+        unsafe { B::read(self.state.get()) };
+        ReadGuard(self, NotThreadSafe)
+    }
+
+    /// Waits until nobody else reads or writes, and writes.
+    #[inline]
+    pub(crate) fn write(&self) -> WriteGuard<'_, T, B> {
+        // SAFETY: As above.
+        unsafe { B::write(self.state.get()) };
+        WriteGuard(self, NotThreadSafe)
+    }
+}
+
+/// Holds a [`Rw`] for reading.
+pub(crate) struct ReadGuard<'a, T, B: RwBackend>(&'a Rw<T, B>, NotThreadSafe);
+
+impl<T, B: RwBackend> Deref for ReadGuard<'_, T, B> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: The lock is held for reading, so nobody writes.
+        unsafe { &*self.0.data.get() }
+    }
+}
+
+impl<T, B: RwBackend> Drop for ReadGuard<'_, T, B> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: The guard holds the lock.
+        unsafe { B::read_unlock(self.0.state.get()) };
+    }
+}
+
+/// Holds a [`Rw`] for writing.
+pub(crate) struct WriteGuard<'a, T, B: RwBackend>(&'a Rw<T, B>, NotThreadSafe);
+
+impl<T, B: RwBackend> Deref for WriteGuard<'_, T, B> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: The lock is held for writing.
+        unsafe { &*self.0.data.get() }
+    }
+}
+
+impl<T, B: RwBackend> DerefMut for WriteGuard<'_, T, B> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: The lock is held for writing, so this is the only access.
+        unsafe { &mut *self.0.data.get() }
+    }
+}
+
+impl<T, B: RwBackend> Drop for WriteGuard<'_, T, B> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: The guard holds the lock.
+        unsafe { B::write_unlock(self.0.state.get()) };
+    }
+}

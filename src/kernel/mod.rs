@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Safe wrappers over the kernel's C interfaces, and the only home of `unsafe`.
+//!
+//! The `kernel` crate covers little of networking, so what a tunnel device needs is wrapped here:
+//! packets, queues, NAPI, network devices and namespaces, UDP sockets, generic netlink. Every
+//! wrapper states what must hold as a type invariant, so that the driver above can be safe Rust.
+//!
+//! Atomics are `core`'s, which compile to instructions; the `kernel` crate's call a C function
+//! for each operation on a kernel without inlined helpers, and distribution kernels are such.
+//! All uses are plain acquire, release or relaxed accesses to one location, for which the
+//! kernel's memory model and Rust's agree.
+
+#[allow(
+    clippy::all,
+    dead_code,
+    improper_ctypes,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    rustdoc::all,
+    unnecessary_transmutes,
+    unknown_lints,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn
+)]
+mod bindings {
+    include!(env!("WG_BINDINGS"));
+}
+
+pub(crate) mod arena;
+pub(crate) mod batch;
+pub(crate) mod caps;
+pub(crate) mod cpu;
+pub(crate) mod crypto;
+pub(crate) mod debug;
+pub(crate) mod genl;
+pub(crate) mod lock;
+pub(crate) mod napi;
+pub(crate) mod net;
+pub(crate) mod netdev;
+pub(crate) mod notifier;
+pub(crate) mod random;
+pub(crate) mod rcu;
+pub(crate) mod ring;
+pub(crate) mod route;
+pub(crate) mod skb;
+pub(crate) mod table;
+pub(crate) mod time;
+pub(crate) mod timer;
+pub(crate) mod udp;
+pub(crate) mod workqueue;

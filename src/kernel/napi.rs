@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! NAPI: delivery of received packets in batches, in softirq context or a thread.
+//!
+//! C header: `include/linux/netdevice.h`.
+
+use super::{
+    bindings,
+    netdev::NetDevice,
+    rcu::{RcuArc, ReadSection, Ref, Shared},
+    skb::Skb,
+};
+use core::{
+    marker::PhantomData,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use kernel::{prelude::*, types::Opaque};
+
+/// What delivers an object's packets.
+pub(crate) trait Poll: Shared {
+    /// Delivers up to `budget` packets and returns how many there were. Less than `budget` means
+    /// that there are no more for now.
+    fn poll(this: Ref<'_, Self>, context: &PollContext<'_>, budget: u32) -> u32;
+}
+
+/// Says where in an object its [`Napi`] is; [`impl_has_napi`] implements it.
+///
+/// # Safety
+///
+/// `OFFSET` is the offset of a field of type `Napi<Self>` in `Self`.
+pub(crate) unsafe trait HasNapi: Poll {
+    /// Bytes from the start of the object.
+    const OFFSET: usize;
+}
+
+/// Implements [`HasNapi`].
+macro_rules! impl_has_napi {
+    ($type:ty { self.$field:ident }) => {
+        // SAFETY: The function compiles only if the field has the right type.
+        unsafe impl $crate::kernel::napi::HasNapi for $type {
+            const OFFSET: usize = {
+                #[allow(dead_code)]
+                fn check(this: &$type) -> &$crate::kernel::napi::Napi<$type> {
+                    &this.$field
+                }
+                ::core::mem::offset_of!($type, $field)
+            };
+        }
+    };
+}
+pub(crate) use impl_has_napi;
+
+/// Evidence of running inside a poll function: bottom halves are disabled.
+pub(crate) struct PollContext<'a>(*mut bindings::napi_struct, PhantomData<&'a ()>);
+
+// SAFETY: Poll functions run with bottom halves disabled, which a grace period waits for.
+unsafe impl ReadSection for PollContext<'_> {}
+
+impl PollContext<'_> {
+    /// Passes a packet up the stack, merged with its neighbours where possible.
+    #[inline]
+    pub(crate) fn receive(&self, skb: Skb) {
+        // SAFETY: The instance is the one being polled; the packet passes to the stack.
+        unsafe { bindings::wg_napi_gro_receive(self.0, skb.into_raw()) };
+    }
+}
+
+/// A NAPI instance inside a `T`.
+///
+/// # Invariants
+///
+/// `napi` is registered with a network device while `running`, and then a reference to the `T`
+/// that it is part of is leaked on its behalf. At all other times its state says that it is
+/// scheduled, so that scheduling it does nothing.
+#[pin_data]
+pub(crate) struct Napi<T> {
+    #[pin]
+    napi: Opaque<bindings::napi_struct>,
+    running: AtomicBool,
+    _inside: PhantomData<fn(T)>,
+}
+
+// SAFETY: The C functions that are called through a shared reference synchronise by themselves.
+unsafe impl<T> Sync for Napi<T> {}
+// SAFETY: As above.
+unsafe impl<T> Send for Napi<T> {}
+
+impl<T: HasNapi> Napi<T> {
+    /// An instance that is not registered.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: The slot is valid while the closure runs; all zeroes are valid but for the
+            // state, which is as after `napi_disable()`.
+            napi <- Opaque::ffi_init(|slot: *mut bindings::napi_struct| unsafe {
+                slot.write_bytes(0, 1);
+                (*slot).state = 1 << bindings::NAPI_STATE_SCHED;
+            }),
+            running: AtomicBool::new(false),
+            _inside: PhantomData,
+        })
+    }
+
+    fn of(object: &T) -> &Self {
+        // SAFETY: By `HasNapi`.
+        unsafe { &*(&raw const *object).byte_add(T::OFFSET).cast::<Self>() }
+    }
+
+    unsafe extern "C" fn poll(napi: *mut bindings::napi_struct, budget: i32) -> i32 {
+        let Ok(budget) = u32::try_from(budget) else {
+            return 0;
+        };
+        if budget == 0 {
+            return 0;
+        }
+        // SAFETY: A registered instance is at `OFFSET` of a `T` in an `RcuArc`, and holds a
+        // reference to it.
+        let object = unsafe { Ref::from_value(&*napi.byte_sub(T::OFFSET).cast::<T>()) };
+        let done = T::poll(object, &PollContext(napi, PhantomData), budget).min(budget) as i32;
+        if (done as u32) < budget {
+            // SAFETY: The instance is being polled, and there is no more work.
+            unsafe { bindings::napi_complete_done(napi, done) };
+        }
+        done
+    }
+
+    /// Registers the instance of `object` with `dev` and lets it run.
+    pub(crate) fn start(object: RcuArc<T>, dev: &NetDevice) {
+        let this = Self::of(&object);
+        if this.running.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let napi = this.napi.get();
+        // SAFETY: The instance is not registered, and stays where it is while it is: the object is
+        // kept alive by the reference that is leaked here for `stop` to take back.
+        unsafe {
+            (*napi).state = 1 << bindings::NAPI_STATE_NO_BUSY_POLL;
+            bindings::wg_netif_napi_add(dev.as_ptr(), napi, Some(Self::poll));
+            bindings::napi_enable(napi);
+        }
+        let _ = object.into_raw();
+    }
+
+    /// Waits for the poll function to end for good and unregisters the instance. The device is
+    /// still there, and the caller may sleep.
+    pub(crate) fn stop(object: &T) {
+        let this = Self::of(object);
+        if !this.running.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let napi = this.napi.get();
+        // SAFETY: It was running, so it is registered, and `start` leaked a reference.
+        unsafe {
+            bindings::napi_disable(napi);
+            // The object is freed a grace period after its last reference has gone, which is as
+            // long as the stack may still look at the instance.
+            bindings::wg_netif_napi_del(napi);
+            drop(RcuArc::from_raw(&raw const *object));
+        }
+    }
+
+    /// Has the poll function called.
+    #[inline]
+    pub(crate) fn schedule(&self) {
+        // SAFETY: By the type invariant the instance is registered or scheduled already.
+        unsafe { bindings::wg_napi_schedule(self.napi.get()) };
+    }
+}

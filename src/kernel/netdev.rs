@@ -1,0 +1,654 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Network devices: the private part of one, its life, and the operations that the stack calls.
+//!
+//! C headers: `include/linux/netdevice.h`, `include/net/rtnetlink.h`,
+//! `include/net/net_namespace.h`.
+
+use super::{
+    bindings,
+    net::Net,
+    rcu,
+    skb::{Skb, DATA_HEADROOM},
+};
+use core::{
+    cell::UnsafeCell,
+    marker::{PhantomData, PhantomPinned},
+    mem::{ManuallyDrop, MaybeUninit},
+    ops::Deref,
+    pin::Pin,
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
+};
+use kernel::{
+    error::{from_result, to_result},
+    prelude::*,
+    str::CStr,
+    sync::Completion,
+    types::{NotThreadSafe, Opaque},
+};
+
+/// Evidence that the RTNL mutex is held.
+pub(crate) struct Rtnl(NotThreadSafe);
+
+impl Rtnl {
+    /// Takes the mutex.
+    pub(crate) fn lock() -> RtnlGuard {
+        // SAFETY: Callers are in process context and do not hold it, as lockdep verifies.
+        unsafe { bindings::rtnl_lock() };
+        RtnlGuard(Self(NotThreadSafe))
+    }
+
+    /// # Safety
+    ///
+    /// The caller holds the mutex for as long as the result lives.
+    unsafe fn held() -> Self {
+        Self(NotThreadSafe)
+    }
+}
+
+/// Holds the RTNL mutex.
+pub(crate) struct RtnlGuard(Rtnl);
+
+impl Deref for RtnlGuard {
+    type Target = Rtnl;
+
+    fn deref(&self) -> &Rtnl {
+        &self.0
+    }
+}
+
+impl Drop for RtnlGuard {
+    fn drop(&mut self) {
+        // SAFETY: The guard holds the mutex.
+        unsafe { bindings::rtnl_unlock() };
+    }
+}
+
+/// A `struct net_device`.
+#[repr(transparent)]
+pub(crate) struct NetDevice(Opaque<bindings::net_device>);
+
+// SAFETY: The methods below synchronise by themselves.
+unsafe impl Sync for NetDevice {}
+
+/// Counters of a device that are not per CPU.
+#[derive(Clone, Copy)]
+pub(crate) enum Stat {
+    TxErrors,
+    TxDropped,
+    RxErrors,
+    RxFrameErrors,
+    RxLengthErrors,
+}
+
+impl NetDevice {
+    #[inline]
+    pub(super) fn as_ptr(&self) -> *mut bindings::net_device {
+        self.0.get()
+    }
+
+    /// # Safety
+    ///
+    /// `dev` is valid for `'a`.
+    #[inline]
+    unsafe fn from_raw<'a>(dev: *mut bindings::net_device) -> &'a Self {
+        // SAFETY: By the contract; the layout is the same.
+        unsafe { &*dev.cast() }
+    }
+
+    /// Whether the interface is up.
+    #[inline]
+    pub(crate) fn is_running(&self) -> bool {
+        // SAFETY: Valid, as `self` exists.
+        unsafe { bindings::wg_netif_running(self.as_ptr()) }
+    }
+
+    /// Its MTU.
+    #[inline]
+    pub(crate) fn mtu(&self) -> u32 {
+        // SAFETY: As above. The field is read as the kernel reads it, once.
+        unsafe { (&raw const (*self.as_ptr()).mtu).read_volatile() }
+    }
+
+    /// Its index in its namespace.
+    pub(crate) fn index(&self) -> u32 {
+        // SAFETY: As above; callers hold RTNL, under which it changes.
+        unsafe { (*self.as_ptr()).ifindex as u32 }
+    }
+
+    /// Its name, which another task may be changing; for messages and under RTNL.
+    pub(crate) fn name(&self) -> &CStr {
+        // SAFETY: As above; the name is always terminated within the field.
+        unsafe { CStr::from_char_ptr((&raw const (*self.as_ptr()).name).cast()) }
+    }
+
+    /// The namespace that it is in.
+    pub(crate) fn net(&self, _rtnl: &Rtnl) -> Option<Net> {
+        // SAFETY: Under RTNL the device stays where it is, so the namespace is not freed.
+        unsafe { Net::try_get(bindings::wg_dev_net(self.as_ptr())) }
+    }
+
+    /// Says whether it can carry traffic.
+    pub(crate) fn set_carrier(&self, on: bool) {
+        // SAFETY: As above.
+        unsafe {
+            if on {
+                bindings::netif_carrier_on(self.as_ptr());
+            } else {
+                bindings::netif_carrier_off(self.as_ptr());
+            }
+        }
+    }
+
+    /// Adds to a counter.
+    #[inline]
+    pub(crate) fn count(&self, stat: Stat, by: usize) {
+        // SAFETY: As above; the counters are unions of plain and atomic words, of which only the
+        // atomic ones are written.
+        let counter = unsafe {
+            let stats = &raw mut (*self.as_ptr()).stats;
+            let word: *mut u64 = match stat {
+                Stat::TxErrors => (&raw mut (*stats).__bindgen_anon_6).cast(),
+                Stat::TxDropped => (&raw mut (*stats).__bindgen_anon_8).cast(),
+                Stat::RxErrors => (&raw mut (*stats).__bindgen_anon_5).cast(),
+                Stat::RxFrameErrors => (&raw mut (*stats).__bindgen_anon_14).cast(),
+                Stat::RxLengthErrors => (&raw mut (*stats).__bindgen_anon_11).cast(),
+            };
+            AtomicU64::from_ptr(word)
+        };
+        counter.fetch_add(by as u64, Ordering::Relaxed);
+    }
+
+    /// Counts a received packet of `len` bytes in this CPU's statistics.
+    #[inline]
+    pub(crate) fn count_received(&self, _bh: &impl rcu::ReadSection, len: u32) {
+        // SAFETY: As above, and bottom halves are disabled.
+        unsafe { bindings::wg_dev_sw_netstats_rx_add(self.as_ptr(), len) };
+    }
+
+    /// What an interface wants before it goes up: no redirects for packets that leave by the
+    /// interface they came by, no addresses made up by the kernel.
+    pub(crate) fn disable_autoconf(&self, _rtnl: &Rtnl) {
+        let dev = self.as_ptr();
+        // SAFETY: As above, and under RTNL.
+        unsafe {
+            let in_dev = bindings::wg_in_dev_get_rtnl(dev);
+            if !in_dev.is_null() {
+                bindings::wg_in_dev_no_redirects(in_dev);
+                bindings::wg_net_no_redirects(bindings::wg_dev_net(dev));
+            }
+            let in6_dev = bindings::wg_in6_dev_get(dev);
+            if !in6_dev.is_null() {
+                bindings::wg_in6_dev_no_autoconf(in6_dev);
+            }
+        }
+    }
+}
+
+/// A kind of network device.
+pub(crate) trait Driver: Send + Sync + Sized + 'static {
+    /// The kind's name, as in `ip link add type NAME`.
+    const KIND: &'static CStr;
+    /// What the kernel knows of the kind.
+    fn kind() -> &'static LinkKind<Self>;
+    /// Bytes that the tunnel adds to each packet, UDP and IPv6 headers included.
+    const OVERHEAD: u32;
+    /// Packets grow to a multiple of this.
+    const PADDING: u32;
+
+    /// The private part of a new device.
+    fn create(dev: &NetDevice) -> impl PinInit<Self, Error>;
+    /// The interface goes up.
+    fn open(dev: &Dev<Self>, rtnl: &Rtnl) -> Result;
+    /// The interface goes down.
+    fn stop(dev: &Dev<Self>, rtnl: &Rtnl);
+    /// A packet is to be sent.
+    fn transmit(dev: &Dev<Self>, skb: Skb) -> Result;
+    /// The device has gone. All references that the driver's own objects hold to it are to be
+    /// dropped, directly or by what was started; whoever calls this waits for them.
+    fn destroy(dev: &Dev<Self>);
+    /// The link namespace is going. It is forgotten already.
+    fn link_net_gone(dev: &Dev<Self>, rtnl: &Rtnl);
+}
+
+/// The private part of a network device.
+///
+/// # Invariants
+///
+/// `dev` is the device that this is the private part of, and is valid while this exists. `refs` is
+/// one more than there are [`NetRef`]s, until the device is being destroyed. `link_net` is null or
+/// a namespace whose exit handler has not run yet; it changes under RTNL.
+#[pin_data]
+pub(crate) struct Dev<D: Driver> {
+    dev: NonNull<bindings::net_device>,
+    refs: AtomicU32,
+    #[pin]
+    idle: Completion,
+    link_net: AtomicPtr<bindings::net>,
+    next: AtomicPtr<Dev<D>>,
+    #[pin]
+    data: D,
+    #[pin]
+    _pin: PhantomPinned,
+}
+
+// SAFETY: `D` is `Send + Sync`, the device synchronises by itself, all else is atomic.
+unsafe impl<D: Driver> Send for Dev<D> {}
+// SAFETY: As above.
+unsafe impl<D: Driver> Sync for Dev<D> {}
+
+impl<D: Driver> Deref for Dev<D> {
+    type Target = D;
+
+    #[inline]
+    fn deref(&self) -> &D {
+        &self.data
+    }
+}
+
+impl<D: Driver> Dev<D> {
+    /// The network device.
+    #[inline]
+    pub(crate) fn netdev(&self) -> &NetDevice {
+        // SAFETY: By the type invariant.
+        unsafe { NetDevice::from_raw(self.dev.as_ptr()) }
+    }
+
+    /// A reference that delays the end of the device.
+    #[inline]
+    pub(crate) fn get(&self) -> NetRef<D> {
+        self.refs.fetch_add(1, Ordering::Relaxed);
+        // INVARIANT: Counted just now.
+        NetRef(NonNull::from(self), PhantomData)
+    }
+
+    /// The link namespace, unless it has gone.
+    pub(crate) fn link_net(&self, _rtnl: &Rtnl) -> Option<Net> {
+        // SAFETY: Its exit handler has not run, and cannot while RTNL is held, so it is not freed.
+        unsafe { Net::try_get(self.link_net.load(Ordering::Relaxed)) }
+    }
+
+    /// Makes `net` the link namespace.
+    pub(crate) fn set_link_net(&self, _rtnl: &Rtnl, net: &Net) {
+        // INVARIANT: `net` is alive, so its exit handler is yet to run.
+        self.link_net.store(net.as_ptr(), Ordering::Relaxed);
+    }
+
+    fn put(&self) {
+        // Release and acquire: what others did with the device is done when it is torn down.
+        if self.refs.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.idle.complete_all();
+        }
+    }
+}
+
+/// A reference to a device's private part, which the end of the device waits for.
+///
+/// # Invariants
+///
+/// It is counted in the `refs` of what it points at.
+pub(crate) struct NetRef<D: Driver>(NonNull<Dev<D>>, PhantomData<Dev<D>>);
+
+// SAFETY: It gives access to `&Dev<D>`, which is `Sync`.
+unsafe impl<D: Driver> Send for NetRef<D> {}
+// SAFETY: As above.
+unsafe impl<D: Driver> Sync for NetRef<D> {}
+
+impl<D: Driver> NetRef<D> {
+    pub(super) fn into_raw(self) -> *const () {
+        ManuallyDrop::new(self).0.as_ptr().cast()
+    }
+
+    /// # Safety
+    ///
+    /// `raw` came from `into_raw`, and is taken back once.
+    pub(super) unsafe fn from_raw(raw: *const ()) -> Self {
+        // SAFETY: By the contract it is not null.
+        Self(
+            unsafe { NonNull::new_unchecked(raw.cast::<Dev<D>>().cast_mut()) },
+            PhantomData,
+        )
+    }
+}
+
+impl<D: Driver> Deref for NetRef<D> {
+    type Target = Dev<D>;
+
+    #[inline]
+    fn deref(&self) -> &Dev<D> {
+        // SAFETY: By the type invariant the device waits for this value.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<D: Driver> Clone for NetRef<D> {
+    fn clone(&self) -> Self {
+        self.get()
+    }
+}
+
+impl<D: Driver> Drop for NetRef<D> {
+    fn drop(&mut self) {
+        (**self).put();
+    }
+}
+
+/// A device that was found by name or index, and is held.
+///
+/// # Invariants
+///
+/// The pointer is the private part of a device of which one `dev_hold()` reference is owned.
+pub(crate) struct Found<D: Driver>(NonNull<Dev<D>>, PhantomData<Dev<D>>);
+
+impl<D: Driver> Deref for Found<D> {
+    type Target = Dev<D>;
+
+    fn deref(&self) -> &Dev<D> {
+        // SAFETY: A held device is not torn down.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<D: Driver> Drop for Found<D> {
+    fn drop(&mut self) {
+        // SAFETY: The reference is ours and ends here.
+        unsafe { bindings::wg_dev_put((**self).dev.as_ptr()) };
+    }
+}
+
+impl<D: Driver> Found<D> {
+    /// # Safety
+    ///
+    /// `dev` is null or a reference to it passes to the result.
+    unsafe fn new(dev: *mut bindings::net_device) -> Result<Self> {
+        let dev = NonNull::new(dev).ok_or(ENODEV)?;
+        // SAFETY: The device is held. Ours are told by the address of their operations, which
+        // belong to `D` alone; a device is found only once it is registered, which is after its
+        // private part was initialised.
+        unsafe {
+            if !ptr::eq((*dev.as_ptr()).netdev_ops, D::kind().ops.get()) {
+                bindings::wg_dev_put(dev.as_ptr());
+                return Err(EOPNOTSUPP);
+            }
+            let private = bindings::wg_netdev_priv(dev.as_ptr()).cast::<Dev<D>>();
+            Ok(Self(NonNull::new_unchecked(private), PhantomData))
+        }
+    }
+
+    /// The device of number `index` in `net`.
+    ///
+    /// # Safety
+    ///
+    /// `net` is valid.
+    pub(super) unsafe fn by_index(net: *mut bindings::net, index: u32) -> Result<Self> {
+        // SAFETY: By the contract.
+        unsafe { Self::new(bindings::dev_get_by_index(net, index as i32)) }
+    }
+
+    /// The device called `name` in `net`.
+    ///
+    /// # Safety
+    ///
+    /// `net` is valid.
+    pub(super) unsafe fn by_name(net: *mut bindings::net, name: &CStr) -> Result<Self> {
+        // SAFETY: By the contract.
+        unsafe { Self::new(bindings::dev_get_by_name(net, name.as_char_ptr())) }
+    }
+
+    /// The held device as a pointer.
+    pub(super) fn into_raw(self) -> *mut Dev<D> {
+        ManuallyDrop::new(self).0.as_ptr()
+    }
+
+    /// # Safety
+    ///
+    /// `raw` came from `into_raw`, and is taken back once.
+    pub(super) unsafe fn from_raw(raw: NonNull<Dev<D>>) -> Self {
+        Self(raw, PhantomData)
+    }
+}
+
+/// A kind of device as the kernel knows it, in a static of the driver's.
+///
+/// # Invariants
+///
+/// From registration to unregistration the C structures belong to the kernel. `devices` begins a
+/// list, linked by `next`, of all devices of the kind that are not destroyed; it changes under
+/// RTNL.
+pub(crate) struct LinkKind<D: Driver> {
+    link: UnsafeCell<bindings::rtnl_link_ops>,
+    ops: UnsafeCell<bindings::net_device_ops>,
+    pernet: UnsafeCell<bindings::pernet_operations>,
+    devtype: UnsafeCell<bindings::device_type>,
+    devices: AtomicPtr<Dev<D>>,
+}
+
+// SAFETY: The structures are handed to the kernel, which locks for itself; the list is under RTNL.
+unsafe impl<D: Driver> Sync for LinkKind<D> {}
+
+impl<D: Driver> LinkKind<D> {
+    /// A kind that is not registered.
+    pub(crate) const fn new() -> Self {
+        // SAFETY: All of these are valid if zero: null pointers, no functions, empty lists.
+        let (mut link, mut ops, mut pernet, mut devtype): (
+            bindings::rtnl_link_ops,
+            bindings::net_device_ops,
+            bindings::pernet_operations,
+            bindings::device_type,
+        ) = unsafe {
+            (
+                MaybeUninit::zeroed().assume_init(),
+                MaybeUninit::zeroed().assume_init(),
+                MaybeUninit::zeroed().assume_init(),
+                MaybeUninit::zeroed().assume_init(),
+            )
+        };
+        link.kind = D::KIND.as_ptr().cast();
+        link.priv_size = size_of::<Dev<D>>();
+        link.setup = Some(Self::setup);
+        link.newlink = Some(Self::newlink);
+        link.get_link_net = Some(Self::get_link_net);
+        ops.ndo_open = Some(Self::open);
+        ops.ndo_stop = Some(Self::stop);
+        ops.ndo_start_xmit = Some(Self::xmit);
+        pernet.exit_rtnl = Some(Self::exit_rtnl);
+        devtype.name = D::KIND.as_ptr().cast();
+        Self {
+            link: UnsafeCell::new(link),
+            ops: UnsafeCell::new(ops),
+            pernet: UnsafeCell::new(pernet),
+            devtype: UnsafeCell::new(devtype),
+            devices: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Makes the kind known to the kernel until the result is dropped.
+    pub(crate) fn register(&'static self) -> Result<Registration<D>> {
+        // SAFETY: The structures are static, and filled in.
+        unsafe {
+            to_result(bindings::register_pernet_device(self.pernet.get()))?;
+            if let Err(error) = to_result(bindings::rtnl_link_register(self.link.get())) {
+                bindings::unregister_pernet_device(self.pernet.get());
+                return Err(error);
+            }
+        }
+        Ok(Registration(self))
+    }
+
+    /// Calls `act` for every device of the kind.
+    pub(crate) fn for_each(&self, _rtnl: &Rtnl, mut act: impl FnMut(&Dev<D>)) {
+        let mut next = self.devices.load(Ordering::Relaxed);
+        // SAFETY: Under RTNL no device leaves the list, and those on it are not destroyed.
+        while let Some(dev) = unsafe { next.as_ref() } {
+            act(dev);
+            next = dev.next.load(Ordering::Relaxed);
+        }
+    }
+
+    fn unlist(&self, _rtnl: &Rtnl, gone: &Dev<D>) {
+        let mut link = &self.devices;
+        loop {
+            let this = link.load(Ordering::Relaxed);
+            if ptr::eq(this, gone) {
+                link.store(gone.next.load(Ordering::Relaxed), Ordering::Relaxed);
+                return;
+            }
+            // SAFETY: As in `for_each`.
+            match unsafe { this.as_ref() } {
+                Some(dev) => link = &dev.next,
+                None => return,
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `dev` is a device of this kind whose private part is initialised, for `'a`.
+    #[inline]
+    unsafe fn dev<'a>(dev: *const bindings::net_device) -> &'a Dev<D> {
+        // SAFETY: By the contract.
+        unsafe { &*bindings::wg_netdev_priv(dev).cast::<Dev<D>>() }
+    }
+
+    unsafe extern "C" fn setup(dev: *mut bindings::net_device) {
+        const FEATURES: u64 = bindings::NETIF_F_WG;
+        let kind = D::kind();
+        // SAFETY: The device was allocated just now and is nobody else's yet.
+        unsafe {
+            bindings::wg_set_lltx(dev);
+            bindings::wg_set_devtype(dev, kind.devtype.get());
+            bindings::wg_netif_keep_dst(dev);
+            let dev = &mut *dev;
+            dev.netdev_ops = kind.ops.get();
+            dev.header_ops = &raw const bindings::ip_tunnel_header_ops;
+            dev.hard_header_len = 0;
+            dev.addr_len = 0;
+            dev.needed_headroom = DATA_HEADROOM as u16;
+            dev.needed_tailroom = D::PADDING.wrapping_add(16) as u16;
+            dev.type_ = bindings::ARPHRD_NONE as u16;
+            dev.flags = bindings::net_device_flags_IFF_POINTOPOINT
+                | bindings::net_device_flags_IFF_NOARP;
+            bindings::wg_set_no_queue(dev);
+            dev.features |= FEATURES;
+            dev.hw_features |= FEATURES;
+            dev.hw_enc_features |= FEATURES;
+            dev.mtu = bindings::ETH_DATA_LEN - D::OVERHEAD;
+            dev.max_mtu = (i32::MAX as u32 & !(D::PADDING - 1)) - D::OVERHEAD;
+            bindings::wg_set_tstats(dev);
+            bindings::netif_set_tso_max_size(dev, bindings::GSO_MAX_SIZE);
+        }
+    }
+
+    unsafe extern "C" fn newlink(
+        dev: *mut bindings::net_device,
+        params: *mut bindings::rtnl_newlink_params,
+        _extack: *mut bindings::netlink_ext_ack,
+    ) -> i32 {
+        let Some(raw) = NonNull::new(dev) else {
+            return EINVAL.to_errno();
+        };
+        // SAFETY: The device is set up and valid; its private part has room for a `Dev<D>`, and is
+        // nobody else's until it is registered. The stack calls this under RTNL.
+        from_result(|| unsafe {
+            let link_net = bindings::wg_newlink_link_net(params);
+            let private = bindings::wg_netdev_priv(dev).cast::<Dev<D>>();
+            let init = try_pin_init!(Dev::<D> {
+                dev: raw,
+                refs: AtomicU32::new(1),
+                idle <- Completion::new(),
+                link_net: AtomicPtr::new(link_net),
+                next: AtomicPtr::new(ptr::null_mut()),
+                data <- D::create(NetDevice::from_raw(raw.as_ptr())),
+                _pin: PhantomPinned,
+            }? Error);
+            pin_init::raw_try_init(private, init)?;
+            bindings::netif_threaded_enable(dev);
+            if let Err(error) = to_result(bindings::register_netdevice(dev)) {
+                ptr::drop_in_place(private);
+                return Err(error);
+            }
+            let kind = D::kind();
+            (*private)
+                .next
+                .store(kind.devices.load(Ordering::Relaxed), Ordering::Relaxed);
+            kind.devices.store(private, Ordering::Relaxed);
+            // Only now, since a failing `register_netdevice()` would call it.
+            (*dev).priv_destructor = Some(Self::destructor);
+            Ok(0)
+        })
+    }
+
+    unsafe extern "C" fn destructor(dev: *mut bindings::net_device) {
+        // SAFETY: The device has been unregistered and nobody holds it any more. Its private part
+        // is valid until it is dropped below, which is when the last `NetRef` has gone.
+        unsafe {
+            let private = bindings::wg_netdev_priv(dev).cast::<Dev<D>>();
+            D::kind().unlist(&Rtnl::lock(), &*private);
+            D::destroy(&*private);
+            (*private).put();
+            (*private).idle.wait_for_completion();
+            ptr::drop_in_place(private);
+            bindings::free_netdev(dev);
+        }
+    }
+
+    unsafe extern "C" fn get_link_net(dev: *const bindings::net_device) -> *mut bindings::net {
+        // SAFETY: The device is registered, hence its private part is valid. Called under RTNL.
+        unsafe {
+            match Self::dev(dev).link_net.load(Ordering::Relaxed) {
+                net if net.is_null() => bindings::wg_dev_net(dev),
+                net => net,
+            }
+        }
+    }
+
+    unsafe extern "C" fn open(dev: *mut bindings::net_device) -> i32 {
+        // SAFETY: The device is registered. Called under RTNL.
+        from_result(|| unsafe { D::open(Self::dev(dev), &Rtnl::held()).map(|()| 0) })
+    }
+
+    unsafe extern "C" fn stop(dev: *mut bindings::net_device) -> i32 {
+        // SAFETY: As above.
+        unsafe { D::stop(Self::dev(dev), &Rtnl::held()) };
+        0
+    }
+
+    unsafe extern "C" fn xmit(
+        skb: *mut bindings::sk_buff,
+        dev: *mut bindings::net_device,
+    ) -> bindings::netdev_tx_t {
+        // SAFETY: The device is registered, and the packet passes to the driver.
+        match unsafe { D::transmit(Self::dev(dev), Skb::from_raw(skb)) } {
+            Ok(()) => bindings::netdev_tx_NETDEV_TX_OK,
+            // The stack takes a negative number for "consumed, but in vain".
+            Err(error) => error.to_errno(),
+        }
+    }
+
+    unsafe extern "C" fn exit_rtnl(net: *mut bindings::net, _kill: *mut bindings::list_head) {
+        // SAFETY: Called under RTNL.
+        let rtnl = unsafe { Rtnl::held() };
+        D::kind().for_each(&rtnl, |dev| {
+            if ptr::eq(dev.link_net.load(Ordering::Relaxed), net) {
+                dev.link_net.store(ptr::null_mut(), Ordering::Relaxed);
+                D::link_net_gone(dev, &rtnl);
+            }
+        });
+    }
+}
+
+/// Keeps a [`LinkKind`] registered.
+pub(crate) struct Registration<D: Driver>(&'static LinkKind<D>);
+
+impl<D: Driver> Drop for Registration<D> {
+    fn drop(&mut self) {
+        // SAFETY: Both were registered. All devices of the kind are destroyed by the first, and
+        // then the callbacks that ended them are waited for.
+        unsafe {
+            bindings::rtnl_link_unregister(self.0.link.get());
+            bindings::unregister_pernet_device(self.0.pernet.get());
+        }
+        rcu::barrier();
+    }
+}

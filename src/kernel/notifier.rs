@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Word of the machine's being suspended, or cloned.
+//!
+//! C headers: `include/linux/suspend.h`, `include/linux/random.h`.
+
+use super::bindings;
+use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit};
+use kernel::{error::to_result, prelude::*};
+
+/// What is to be done then.
+pub(crate) trait Events: 'static {
+    /// The machine is about to be suspended or hibernated.
+    fn suspending();
+    /// The machine is a virtual one that was cloned or rolled back.
+    fn cloned();
+}
+
+/// Notifier blocks, in a static of the driver's.
+pub(crate) struct Notifiers<E: Events> {
+    suspend: UnsafeCell<bindings::notifier_block>,
+    clone: UnsafeCell<bindings::notifier_block>,
+    _events: PhantomData<E>,
+}
+
+// SAFETY: The blocks are handed to the kernel, which locks for itself.
+unsafe impl<E: Events> Sync for Notifiers<E> {}
+
+impl<E: Events> Notifiers<E> {
+    /// Blocks that are not registered.
+    pub(crate) const fn new() -> Self {
+        // SAFETY: All zeroes are valid: no function, no next block.
+        let (mut suspend, mut clone): (bindings::notifier_block, bindings::notifier_block) =
+            unsafe { (MaybeUninit::zeroed().assume_init(), MaybeUninit::zeroed().assume_init()) };
+        suspend.notifier_call = Some(Self::suspend);
+        clone.notifier_call = Some(Self::clone);
+        Self {
+            suspend: UnsafeCell::new(suspend),
+            clone: UnsafeCell::new(clone),
+            _events: PhantomData,
+        }
+    }
+
+    /// Begins to listen, until the result is dropped.
+    pub(crate) fn register(&'static self) -> Result<Listening<E>> {
+        // SAFETY: The blocks are static.
+        unsafe {
+            to_result(bindings::register_pm_notifier(self.suspend.get()))?;
+            if let Err(error) = to_result(bindings::register_random_vmfork_notifier(self.clone.get())) {
+                bindings::unregister_pm_notifier(self.suspend.get());
+                return Err(error);
+            }
+        }
+        Ok(Listening(self))
+    }
+
+    unsafe extern "C" fn suspend(
+        _: *mut bindings::notifier_block,
+        event: usize,
+        _: *mut kernel::ffi::c_void,
+    ) -> i32 {
+        // A machine that sleeps whenever it is idle would never keep a session.
+        if !bindings::SUSPENDS_ALL_THE_TIME
+            && matches!(
+                event as u32,
+                bindings::PM_HIBERNATION_PREPARE | bindings::PM_SUSPEND_PREPARE
+            )
+        {
+            E::suspending();
+        }
+        0
+    }
+
+    unsafe extern "C" fn clone(
+        _: *mut bindings::notifier_block,
+        _: usize,
+        _: *mut kernel::ffi::c_void,
+    ) -> i32 {
+        E::cloned();
+        0
+    }
+}
+
+/// Keeps [`Notifiers`] registered.
+pub(crate) struct Listening<E: Events>(&'static Notifiers<E>);
+
+impl<E: Events> Drop for Listening<E> {
+    fn drop(&mut self) {
+        // SAFETY: Both were registered.
+        unsafe {
+            bindings::unregister_random_vmfork_notifier(self.0.clone.get());
+            bindings::unregister_pm_notifier(self.0.suspend.get());
+        }
+    }
+}

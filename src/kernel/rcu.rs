@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Read-copy-update: evidence of a read section, counted objects that outlive every reader, and
+//! pointers that are swapped under readers.
+//!
+//! C header: `include/linux/rcupdate.h`.
+
+use super::bindings;
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ops::Deref,
+    ptr::{self, NonNull},
+    sync::atomic::{fence, AtomicPtr, AtomicU32, Ordering},
+};
+use kernel::{prelude::*, types::NotThreadSafe};
+
+/// Evidence that the current task is inside an RCU read section.
+///
+/// # Safety
+///
+/// While a value of the type exists, no grace period that began after its creation can end.
+pub(crate) unsafe trait ReadSection {}
+
+// SAFETY: `Guard` exists only between `rcu_read_lock()` and `rcu_read_unlock()`.
+unsafe impl ReadSection for kernel::sync::rcu::Guard {}
+
+/// Evidence that bottom halves are disabled on this CPU, which is an RCU read section too.
+///
+/// # Invariants
+///
+/// Bottom halves stay disabled on the current CPU for as long as the value exists.
+pub(crate) struct BhGuard(NotThreadSafe);
+
+impl BhGuard {
+    /// Disables bottom halves and enters an RCU read section.
+    #[inline]
+    pub(crate) fn new() -> Self {
+        // SAFETY: May be called in every context but hard interrupts, where no code of this
+        // module runs; `drop` undoes it on the same CPU since the guard is not `Send`.
+        unsafe { bindings::wg_rcu_read_lock_bh() };
+        Self(NotThreadSafe)
+    }
+}
+
+impl Drop for BhGuard {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: Pairs with the call in `new`.
+        unsafe { bindings::wg_rcu_read_unlock_bh() };
+    }
+}
+
+// SAFETY: Since RCU's flavours were merged, a grace period waits for BH-disabled regions as well,
+// and `rcu_read_lock_bh()` begins one.
+unsafe impl ReadSection for BhGuard {}
+
+/// Waits until every read section that is running now has ended.
+pub(crate) fn synchronize() {
+    // SAFETY: Callers are in process context; the function checks so itself under lockdep.
+    unsafe { bindings::synchronize_net() };
+}
+
+/// Waits until every callback that was queued before has run.
+pub(crate) fn barrier() {
+    // SAFETY: As for `synchronize`.
+    unsafe { bindings::rcu_barrier() };
+}
+
+/// What an [`RcuArc`] holds.
+pub(crate) trait Shared: Send + Sync + Sized {
+    /// Called once, when the last reference has gone, before the grace period after which the
+    /// value is dropped. Readers may still look at it; nobody can take a reference any more.
+    /// Runs in the context of whoever dropped that reference, so it must not sleep.
+    fn last_reference(&self) {}
+}
+
+/// A counted object that is freed one grace period after its last reference has gone.
+///
+/// # Invariants
+///
+/// `ptr` points at a live `Inner<T>`, of whose `refs` this value owns one.
+pub(crate) struct RcuArc<T: Shared> {
+    ptr: NonNull<Inner<T>>,
+}
+
+/// What an [`RcuArc`] points at.
+///
+/// # Invariants
+///
+/// `data` is initialised from creation until the callback that frees the whole object.
+#[repr(C)]
+pub(crate) struct Inner<T> {
+    refs: AtomicU32,
+    head: UnsafeCell<MaybeUninit<bindings::callback_head>>,
+    data: T,
+}
+
+// SAFETY: References to one object from several threads give shared access to `T` and may drop it
+// on any of them; `Shared` demands `Send + Sync`.
+unsafe impl<T: Shared> Send for RcuArc<T> {}
+// SAFETY: As above.
+unsafe impl<T: Shared> Sync for RcuArc<T> {}
+
+/// Above this a counter is stuck: the object is leaked rather than freed too early, as
+/// `refcount_t` does.
+const SATURATED: u32 = 1 << 31;
+
+impl<T: Shared> Inner<T> {
+    #[inline]
+    fn get(&self) {
+        // Relaxed: whoever clones a reference has one already.
+        if self.refs.fetch_add(1, Ordering::Relaxed) >= SATURATED {
+            self.refs.store(SATURATED, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn get_unless_zero(&self) -> bool {
+        let mut now = self.refs.load(Ordering::Relaxed);
+        loop {
+            match now {
+                0 => return false,
+                SATURATED.. => return true,
+                _ => (),
+            }
+            // Wraps never: `now` is below `SATURATED`.
+            match self.refs.compare_exchange_weak(
+                now,
+                now.wrapping_add(1),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller gives up one reference that it owns.
+    #[inline]
+    unsafe fn put(this: NonNull<Self>) {
+        // SAFETY: The caller's reference keeps the object alive up to the subtraction.
+        let refs = unsafe { &this.as_ref().refs };
+        if refs.load(Ordering::Relaxed) >= SATURATED {
+            return;
+        }
+        // Release: what was done through this reference happens before the object is freed.
+        if refs.fetch_sub(1, Ordering::Release) == 1 {
+            fence(Ordering::Acquire);
+            // SAFETY: The count was one, and that one was the caller's: the object is ours, and
+            // nobody raises a count from zero.
+            unsafe { Self::release(this) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The count has dropped to zero just now.
+    #[cold]
+    unsafe fn release(this: NonNull<Self>) {
+        // SAFETY: The object is freed by the callback queued below and not before.
+        unsafe { this.as_ref() }.data.last_reference();
+        // SAFETY: As above; `head` is used by nothing else, and queued once since the count
+        // reaches zero once. It is inside the object, hence valid until the callback runs.
+        unsafe {
+            let head = this.as_ref().head.get().cast::<bindings::callback_head>();
+            bindings::call_rcu(head, Some(Self::free));
+        }
+    }
+
+    unsafe extern "C" fn free(head: *mut bindings::callback_head) {
+        // SAFETY: `head` is the field of an `Inner<T>` that `release` queued.
+        let this = unsafe {
+            head.cast::<u8>()
+                .sub(core::mem::offset_of!(Self, head))
+                .cast::<Self>()
+        };
+        // SAFETY: The count is zero and a grace period has passed since, so no reader is left
+        // either: this is the only access. The memory came from `KBox`, that is `kmalloc`, and is
+        // wiped since it may hold keys.
+        unsafe {
+            ptr::drop_in_place(this);
+            bindings::kfree_sensitive(this.cast());
+        }
+    }
+}
+
+impl<T: Shared> RcuArc<T> {
+    /// Allocates an object and initialises it in place.
+    pub(crate) fn pin_init<E>(
+        init: impl PinInit<T, E>,
+        flags: kernel::alloc::Flags,
+    ) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        let mut memory = KBox::<Inner<T>>::new_uninit(flags)?;
+        let inner = memory.as_mut_ptr();
+        // SAFETY: `inner` points at uninitialised memory of the right layout that nobody else
+        // knows. It is never moved: `into_raw` below keeps it where it is, and it is freed in
+        // place. Should `init` fail, `data` stays uninitialised and only the memory is freed.
+        unsafe {
+            (&raw mut (*inner).refs).write(AtomicU32::new(1));
+            (&raw mut (*inner).head).write(UnsafeCell::new(MaybeUninit::uninit()));
+            pin_init::raw_try_init(&raw mut (*inner).data, init)?;
+        }
+        let ptr = KBox::into_raw(memory).cast::<Inner<T>>();
+        // INVARIANT: All fields were just initialised; the one reference is ours.
+        // SAFETY: `into_raw` returns no null pointer.
+        Ok(Self {
+            ptr: unsafe { NonNull::new_unchecked(ptr) },
+        })
+    }
+
+    /// A borrowed form that is tied to this reference.
+    #[inline]
+    pub(crate) fn borrow(&self) -> Ref<'_, T> {
+        // SAFETY: By the type invariant the object lives as long as `self`.
+        Ref(unsafe { self.ptr.as_ref() })
+    }
+
+    /// Whether both are the same object.
+    #[inline]
+    pub(crate) fn same(&self, other: &T) -> bool {
+        ptr::eq(&raw const **self, other)
+    }
+
+    /// Turns the reference into a pointer to the object's value, to be given back to `from_raw`.
+    #[inline]
+    pub(crate) fn into_raw(self) -> *const T {
+        let value = &raw const **core::mem::ManuallyDrop::new(self);
+        value
+    }
+
+    /// Takes back a reference.
+    ///
+    /// # Safety
+    ///
+    /// `value` came from [`RcuArc::into_raw`], and each such pointer is taken back at most once.
+    #[inline]
+    pub(crate) unsafe fn from_raw(value: *const T) -> Self {
+        // SAFETY: `value` points at the `data` field of an `Inner<T>`.
+        let ptr = unsafe { Inner::from_data(value) };
+        Self { ptr }
+    }
+}
+
+impl<T> Inner<T> {
+    /// # Safety
+    ///
+    /// `data` points at the `data` field of an `Inner<T>`.
+    #[inline]
+    unsafe fn from_data(data: *const T) -> NonNull<Self> {
+        // SAFETY: By the contract the whole object surrounds `data`, so this stays inside it and
+        // is not null.
+        unsafe {
+            NonNull::new_unchecked(
+                data.byte_sub(core::mem::offset_of!(Self, data))
+                    .cast::<Self>()
+                    .cast_mut(),
+            )
+        }
+    }
+}
+
+impl<T: Shared> Clone for RcuArc<T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        // SAFETY: By the type invariant.
+        unsafe { self.ptr.as_ref() }.get();
+        // INVARIANT: The count was raised for the new value.
+        Self { ptr: self.ptr }
+    }
+}
+
+impl<T: Shared> Drop for RcuArc<T> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: This value owns a reference and ends here.
+        unsafe { Inner::put(self.ptr) };
+    }
+}
+
+impl<T: Shared> Deref for RcuArc<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: By the type invariant.
+        unsafe { &self.ptr.as_ref().data }
+    }
+}
+
+/// A counted object as a reader sees it: it is there, but its count may have dropped to zero.
+pub(crate) struct Ref<'a, T>(&'a Inner<T>);
+
+impl<T> Clone for Ref<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Ref<'_, T> {}
+
+impl<'a, T: Shared> Ref<'a, T> {
+    /// Takes a reference, unless the last one has gone.
+    #[inline]
+    pub(crate) fn get(self) -> Option<RcuArc<T>> {
+        // INVARIANT: The count was raised.
+        self.0.get_unless_zero().then(|| RcuArc {
+            ptr: NonNull::from(self.0),
+        })
+    }
+
+    /// The value, for as long as the read section lasts.
+    #[inline]
+    pub(crate) fn value(self) -> &'a T {
+        &self.0.data
+    }
+
+    /// The object around a value that is known to live in one.
+    ///
+    /// # Safety
+    ///
+    /// `value` is the content of an [`RcuArc`], and stays so for `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_value(value: &'a T) -> Self {
+        // SAFETY: By the contract.
+        Self(unsafe { Inner::from_data(value).as_ref() })
+    }
+}
+
+impl<T> Deref for Ref<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0.data
+    }
+}
+
+/// A place for one reference that writers swap while readers look.
+///
+/// # Invariants
+///
+/// `ptr` is null or owns a reference to an [`RcuArc`]'s object.
+pub(crate) struct Slot<T: Shared> {
+    ptr: AtomicPtr<Inner<T>>,
+    _owns: PhantomData<RcuArc<T>>,
+}
+
+impl<T: Shared> Slot<T> {
+    /// An empty slot.
+    pub(crate) const fn empty() -> Self {
+        Self {
+            ptr: AtomicPtr::new(ptr::null_mut()),
+            _owns: PhantomData,
+        }
+    }
+
+    /// What is there now.
+    #[inline]
+    pub(crate) fn load<'g>(&self, _section: &'g impl ReadSection) -> Option<Ref<'g, T>> {
+        // SAFETY: The pointer came from an `RcuArc`. Whoever removes it drops its reference by
+        // way of `call_rcu`, whose grace period does not end before `'g` does.
+        unsafe { self.ptr.load(Ordering::Acquire).as_ref() }.map(Ref)
+    }
+
+    /// Puts `new` there and returns what was there. Readers may still be using that, so dropping
+    /// it is the earliest moment at which its grace period begins.
+    #[inline]
+    pub(crate) fn swap(&self, new: Option<RcuArc<T>>) -> Option<RcuArc<T>> {
+        let new = match new {
+            Some(arc) => core::mem::ManuallyDrop::new(arc).ptr.as_ptr(),
+            None => ptr::null_mut(),
+        };
+        // AcqRel: readers of the new pointer see the object behind it, and we the old one.
+        let old = self.ptr.swap(new, Ordering::AcqRel);
+        // INVARIANT: The reference that the slot owned passes to the returned value.
+        NonNull::new(old).map(|ptr| RcuArc { ptr })
+    }
+
+    /// Whether something is there.
+    #[inline]
+    pub(crate) fn is_some(&self) -> bool {
+        !self.ptr.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Whether it is `other` that is there.
+    #[inline]
+    pub(crate) fn holds(&self, other: &RcuArc<T>) -> bool {
+        ptr::eq(self.ptr.load(Ordering::Relaxed), other.ptr.as_ptr())
+    }
+}
+
+impl<T: Shared> Drop for Slot<T> {
+    fn drop(&mut self) {
+        drop(self.swap(None));
+    }
+}
+
+/// A place for an owned object that writers swap while readers look, and whose old content is
+/// freed in process context (it may hold what can only be closed there).
+///
+/// # Invariants
+///
+/// `ptr` is null or came from `KBox::into_raw`, and belongs to this value.
+pub(crate) struct BoxSlot<T> {
+    ptr: AtomicPtr<T>,
+    _owns: PhantomData<KBox<T>>,
+}
+
+// SAFETY: Readers on other threads get `&T`; what is taken out may be dropped on any thread.
+unsafe impl<T: Send + Sync> Sync for BoxSlot<T> {}
+
+impl<T> BoxSlot<T> {
+    /// An empty slot.
+    pub(crate) const fn empty() -> Self {
+        Self {
+            ptr: AtomicPtr::new(ptr::null_mut()),
+            _owns: PhantomData,
+        }
+    }
+
+    /// What is there now.
+    #[inline]
+    pub(crate) fn load<'g>(&self, _section: &'g impl ReadSection) -> Option<&'g T> {
+        // SAFETY: What `swap` takes out is freed only by `Retired`, after a grace period.
+        unsafe { self.ptr.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Puts `new` there; the old content comes back in a wrapper that readers have to leave first.
+    pub(crate) fn swap(&self, new: Option<KBox<T>>) -> Retired<T> {
+        let new = new.map_or(ptr::null_mut(), KBox::into_raw);
+        Retired(self.ptr.swap(new, Ordering::AcqRel), PhantomData)
+    }
+}
+
+impl<T> Drop for BoxSlot<T> {
+    fn drop(&mut self) {
+        let ptr = *self.ptr.get_mut();
+        if !ptr.is_null() {
+            // SAFETY: By the type invariant; `&mut self` rules out readers.
+            drop(unsafe { KBox::from_raw(ptr) });
+        }
+    }
+}
+
+/// Former content of a [`BoxSlot`], at which readers may still be looking.
+#[must_use = "dropping it waits for a grace period"]
+pub(crate) struct Retired<T>(*mut T, PhantomData<KBox<T>>);
+
+impl<T> Retired<T> {
+    /// Waits for the readers and gives the content back.
+    pub(crate) fn wait(self) -> Option<KBox<T>> {
+        let this = core::mem::ManuallyDrop::new(self);
+        if this.0.is_null() {
+            return None;
+        }
+        synchronize();
+        // SAFETY: The pointer came out of a `BoxSlot`, which owned it; no new reader can find it,
+        // and the old ones have just ended.
+        Some(unsafe { KBox::from_raw(this.0) })
+    }
+}
+
+impl<T> Drop for Retired<T> {
+    fn drop(&mut self) {
+        drop(Self(self.0, PhantomData).wait());
+    }
+}
+

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Routes for the packets that carry the tunnel, a cache for them, and transmission.
+//!
+//! C headers: `include/net/route.h`, `include/net/ip6_route.h`, `include/net/dst_cache.h`,
+//! `include/net/udp_tunnel.h`.
+
+use super::{
+    bindings,
+    rcu::BhGuard,
+    skb::Skb,
+    udp::{Receiver, UdpSocket},
+};
+use core::{
+    mem::{ManuallyDrop, MaybeUninit},
+    net::{Ipv4Addr, Ipv6Addr},
+    ptr::NonNull,
+};
+use kernel::{error::{from_err_ptr, to_result}, prelude::*, types::Opaque};
+
+fn be32(address: Ipv4Addr) -> u32 {
+    u32::from_ne_bytes(address.octets())
+}
+
+fn in6(address: Ipv6Addr) -> bindings::in6_addr {
+    // SAFETY: Sixteen bytes of plain data either way.
+    unsafe { core::mem::transmute(address.octets()) }
+}
+
+fn from_in6(address: bindings::in6_addr) -> Ipv6Addr {
+    // SAFETY: As above.
+    Ipv6Addr::from(unsafe { core::mem::transmute::<bindings::in6_addr, [u8; 16]>(address) })
+}
+
+/// Where an IPv4 packet goes.
+pub(crate) struct Flow4(bindings::flowi4);
+
+impl Flow4 {
+    /// A UDP packet from `source` (0.0.0.0: to be chosen) to a port of `destination`'s.
+    pub(crate) fn new(source: Ipv4Addr, destination: Ipv4Addr, ports: (u16, u16), mark: u32) -> Self {
+        // SAFETY: All zeroes are valid: plain data.
+        let mut flow: bindings::flowi4 = unsafe { MaybeUninit::zeroed().assume_init() };
+        flow.saddr = be32(source);
+        flow.daddr = be32(destination);
+        flow.uli.ports.sport = ports.0.to_be();
+        flow.uli.ports.dport = ports.1.to_be();
+        flow.__fl_common.flowic_mark = mark;
+        flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
+        Self(flow)
+    }
+
+    /// The source address.
+    pub(crate) fn source(&self) -> Ipv4Addr {
+        Ipv4Addr::from(self.0.saddr.to_ne_bytes())
+    }
+
+    /// Changes the source address.
+    pub(crate) fn set_source(&mut self, source: Ipv4Addr) {
+        self.0.saddr = be32(source);
+    }
+}
+
+/// Where an IPv6 packet goes.
+pub(crate) struct Flow6(bindings::flowi6);
+
+impl Flow6 {
+    /// A UDP packet from `source` (::: to be chosen) to a port of `destination`'s, which for a
+    /// link-local address is behind interface `scope`.
+    pub(crate) fn new(
+        source: Ipv6Addr,
+        destination: Ipv6Addr,
+        ports: (u16, u16),
+        scope: u32,
+        mark: u32,
+    ) -> Self {
+        // SAFETY: All zeroes are valid: plain data.
+        let mut flow: bindings::flowi6 = unsafe { MaybeUninit::zeroed().assume_init() };
+        flow.saddr = in6(source);
+        flow.daddr = in6(destination);
+        flow.uli.ports.sport = ports.0.to_be();
+        flow.uli.ports.dport = ports.1.to_be();
+        flow.__fl_common.flowic_oif = scope as i32;
+        flow.__fl_common.flowic_mark = mark;
+        flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
+        Self(flow)
+    }
+
+    /// The source address.
+    pub(crate) fn source(&self) -> Ipv6Addr {
+        from_in6(self.0.saddr)
+    }
+
+    /// Changes the source address.
+    pub(crate) fn set_source(&mut self, source: Ipv6Addr) {
+        self.0.saddr = in6(source);
+    }
+}
+
+/// A route that is held.
+///
+/// # Invariants
+///
+/// A reference to the route belongs to this value. It is an IPv4 one in a [`Route4`], an IPv6 one
+/// in a [`Route6`].
+struct Route(NonNull<bindings::dst_entry>);
+
+impl Drop for Route {
+    fn drop(&mut self) {
+        // SAFETY: The reference is ours and ends here.
+        unsafe { bindings::wg_dst_release(self.0.as_ptr()) };
+    }
+}
+
+/// An IPv4 route.
+pub(crate) struct Route4(Route);
+/// An IPv6 route.
+pub(crate) struct Route6(Route);
+
+impl Route4 {
+    /// # Safety
+    ///
+    /// `rt` is null or a reference to it passes to the result.
+    unsafe fn from_raw(rt: *mut bindings::rtable) -> Option<Self> {
+        // A `struct rtable` begins with its `struct dst_entry`.
+        NonNull::new(rt.cast()).map(|dst| Self(Route(dst)))
+    }
+
+    /// Index of the interface that it leaves by.
+    pub(crate) fn interface(&self) -> i32 {
+        // SAFETY: A held route has a device.
+        unsafe { (*(*self.0 .0.as_ptr()).__bindgen_anon_1.dev).ifindex }
+    }
+}
+
+impl<D: Receiver> UdpSocket<D> {
+    /// Whether `address` is one of the socket's namespace.
+    pub(crate) fn owns4(&self, _bh: &BhGuard, address: Ipv4Addr) -> bool {
+        // SAFETY: The socket is valid; in a read section.
+        unsafe {
+            bindings::inet_confirm_addr(
+                bindings::wg_sock_net(self.as_ptr()),
+                core::ptr::null_mut(),
+                0,
+                be32(address),
+                bindings::rt_scope_t_RT_SCOPE_HOST as i32,
+            ) != 0
+        }
+    }
+
+    /// Whether `address` is one of the socket's namespace.
+    pub(crate) fn owns6(&self, _bh: &BhGuard, address: Ipv6Addr) -> bool {
+        // SAFETY: As above.
+        unsafe {
+            bindings::ipv6_chk_addr(
+                bindings::wg_sock_net(self.as_ptr()),
+                &in6(address),
+                core::ptr::null(),
+                0,
+            ) != 0
+        }
+    }
+
+    /// Finds the route for `flow`, and its source address if that was left open.
+    pub(crate) fn route4(&self, _bh: &BhGuard, flow: &mut Flow4) -> Result<Route4> {
+        // SAFETY: The socket is valid; the flow is ours to be changed.
+        unsafe {
+            let sk = self.as_ptr();
+            bindings::wg_sk_classify_flow4(sk, &mut flow.0);
+            let rt = bindings::ip_route_output_flow(bindings::wg_sock_net(sk), &mut flow.0, sk);
+            Route4::from_raw(from_err_ptr(rt)?).ok_or(ENETUNREACH)
+        }
+    }
+
+    /// Finds the route for `flow`, and its source address if that was left open.
+    pub(crate) fn route6(&self, _bh: &BhGuard, flow: &mut Flow6) -> Result<Route6> {
+        // SAFETY: As above.
+        unsafe {
+            let sk = self.as_ptr();
+            bindings::wg_sk_classify_flow6(sk, &mut flow.0);
+            let dst = bindings::ip6_dst_lookup_flow(
+                bindings::wg_sock_net(sk),
+                sk,
+                &mut flow.0,
+                core::ptr::null(),
+            );
+            let dst = NonNull::new(from_err_ptr(dst)?).ok_or(ENETUNREACH)?;
+            Ok(Route6(Route(dst)))
+        }
+    }
+
+    /// Sends a packet.
+    #[inline]
+    pub(crate) fn send4(&self, _bh: &BhGuard, route: Route4, skb: Skb, flow: &Flow4, ds: u8) {
+        let rt = ManuallyDrop::new(route).0 .0.as_ptr().cast::<bindings::rtable>();
+        // SAFETY: All are valid; packet and route pass to the function.
+        unsafe {
+            let ports = flow.0.uli.ports;
+            bindings::udp_tunnel_xmit_skb(
+                rt,
+                self.as_ptr(),
+                skb.into_raw(),
+                flow.0.saddr,
+                flow.0.daddr,
+                ds,
+                bindings::wg_dst_hoplimit4(rt) as u8,
+                0,
+                ports.sport,
+                ports.dport,
+                false,
+                false,
+                0,
+            );
+        }
+    }
+
+    /// Sends a packet.
+    #[inline]
+    pub(crate) fn send6(&self, _bh: &BhGuard, route: Route6, skb: Skb, flow: &Flow6, ds: u8) {
+        let dst = ManuallyDrop::new(route).0 .0.as_ptr();
+        let skb = skb.into_raw();
+        // SAFETY: As above.
+        unsafe {
+            let ports = flow.0.uli.ports;
+            bindings::udp_tunnel6_xmit_skb(
+                dst,
+                self.as_ptr(),
+                skb,
+                (*skb).__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev,
+                &flow.0.saddr,
+                &flow.0.daddr,
+                ds,
+                bindings::wg_dst_hoplimit6(dst) as u8,
+                0,
+                ports.sport,
+                ports.dport,
+                false,
+                0,
+            );
+        }
+    }
+}
+
+/// The route that was used last, for each CPU.
+///
+/// # Invariants
+///
+/// `cache` is initialised.
+#[pin_data(PinnedDrop)]
+pub(crate) struct RouteCache {
+    #[pin]
+    cache: Opaque<bindings::dst_cache>,
+}
+
+// SAFETY: The cache is per CPU, and used with bottom halves disabled.
+unsafe impl Send for RouteCache {}
+// SAFETY: As above.
+unsafe impl Sync for RouteCache {}
+
+impl RouteCache {
+    /// An empty cache.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            // SAFETY: The slot is valid while the closure runs.
+            cache <- Opaque::try_ffi_init(|slot: *mut bindings::dst_cache| to_result(unsafe {
+                slot.write_bytes(0, 1);
+                bindings::dst_cache_init(slot, bindings::GFP_KERNEL_FLAGS)
+            })),
+        }? Error)
+    }
+
+    /// The cached route, if it is still good, whose source address `flow` gets.
+    #[inline]
+    pub(crate) fn get4(&self, _bh: &BhGuard, flow: &mut Flow4) -> Option<Route4> {
+        // SAFETY: Initialised by the type invariant; bottom halves are disabled.
+        unsafe {
+            Route4::from_raw(bindings::dst_cache_get_ip4(
+                self.cache.get(),
+                &mut flow.0.saddr,
+            ))
+        }
+    }
+
+    /// Remembers a route.
+    pub(crate) fn set4(&self, _bh: &BhGuard, route: &Route4, flow: &Flow4) {
+        // SAFETY: As above; the cache takes a reference of its own.
+        unsafe {
+            bindings::dst_cache_set_ip4(self.cache.get(), route.0 .0.as_ptr(), flow.0.saddr);
+        }
+    }
+
+    /// The cached route, if it is still good, whose source address `flow` gets.
+    #[inline]
+    pub(crate) fn get6(&self, _bh: &BhGuard, flow: &mut Flow6) -> Option<Route6> {
+        // SAFETY: As above.
+        let dst = unsafe { bindings::dst_cache_get_ip6(self.cache.get(), &mut flow.0.saddr) };
+        NonNull::new(dst).map(|dst| Route6(Route(dst)))
+    }
+
+    /// Remembers a route.
+    pub(crate) fn set6(&self, _bh: &BhGuard, route: &Route6, flow: &Flow6) {
+        // SAFETY: As above.
+        unsafe {
+            bindings::dst_cache_set_ip6(self.cache.get(), route.0 .0.as_ptr(), &flow.0.saddr);
+        }
+    }
+
+    /// Has every CPU forget its route when it next looks.
+    pub(crate) fn reset(&self) {
+        // SAFETY: As above.
+        unsafe { bindings::wg_dst_cache_reset(self.cache.get()) };
+    }
+
+    /// Forgets and releases all routes at once, so that no device of theirs is held any longer.
+    /// `&mut` stands for a lock that keeps all users out.
+    pub(crate) fn reset_now(&self, _exclusive: &mut impl Sized) {
+        // SAFETY: As above; nobody else is using the cache.
+        unsafe { bindings::dst_cache_reset_now(self.cache.get()) };
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for RouteCache {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: Initialised by the type invariant, and nobody's any more.
+        unsafe { bindings::dst_cache_destroy(self.cache.get()) };
+    }
+}

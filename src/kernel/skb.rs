@@ -1,0 +1,812 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packets: `struct sk_buff`, owned or borrowed, and chains of them.
+//!
+//! C header: `include/linux/skbuff.h`.
+
+use super::{bindings, lock::SpinLockBh, netdev::NetDevice};
+use core::{
+    marker::PhantomData,
+    mem::{size_of, ManuallyDrop, MaybeUninit},
+    ptr::{self, NonNull},
+    slice,
+    sync::atomic::AtomicU32,
+};
+use kernel::prelude::*;
+
+/// A chain of packets that transmitters fill and one worker empties.
+pub(crate) type SharedList = SpinLockBh<SkbList>;
+
+/// What this module keeps in a packet's control block. Every bit pattern is valid, since other
+/// layers leave theirs there.
+#[repr(C)]
+pub(crate) struct Control {
+    /// Message counter, the AEAD nonce.
+    pub(crate) nonce: u64,
+    /// A counted reference that [`super::batch`] and [`super::ring`] keep here as a raw pointer.
+    pub(super) owner: *const (),
+    /// Progress of the batch that this packet is the first of.
+    pub(super) state: AtomicU32,
+    /// MTU of the route the packet came by; bounds its padding. 0: unknown.
+    pub(crate) mtu: u32,
+    /// DS field for the outer header when sending, of the outer header when receiving.
+    pub(crate) ds: u8,
+}
+
+const _: () = {
+    assert!(size_of::<Control>() <= 48);
+    assert!(core::mem::offset_of!(bindings::sk_buff, cb) % align_of::<Control>() == 0);
+    // `super::batch` and the chains below use the first two words as links.
+    assert!(size_of::<bindings::sk_buff__bindgen_ty_1__bindgen_ty_1>() >= 2 * size_of::<usize>());
+};
+
+/// Why a packet is given up, which packet-drop monitors tell apart.
+pub(crate) enum Fate {
+    /// It did what it was for.
+    Consumed,
+    /// It was dropped.
+    Dropped,
+}
+
+/// A packet of our own.
+///
+/// # Invariants
+///
+/// The pointer is valid, the reference behind it belongs to this value, and the packet is on no
+/// list.
+pub(crate) struct Skb(NonNull<bindings::sk_buff>);
+
+// SAFETY: A packet may be handed to another CPU.
+unsafe impl Send for Skb {}
+
+/// A packet of a chain, borrowed.
+pub(crate) struct Packet<'a>(NonNull<bindings::sk_buff>, PhantomData<&'a mut Skb>);
+
+/// The space in front of a packet for everything that is put before the encrypted data: outer IP
+/// and UDP headers, the device's own padding, the message header; a multiple of four.
+pub(crate) const DATA_HEADROOM: u32 = align4(16 + HEADROOM);
+/// The space in front of a handshake message.
+pub(crate) const HEADROOM: u32 = 40 + 8 + bindings::NET_SKB_PAD_BYTES;
+/// Fragments that one scatter-gather table can take.
+const SG_LEN: usize = bindings::MAX_SKB_FRAGS as usize + 8;
+const TAG: u32 = 16;
+const DATA_HEADER: u32 = 16;
+
+const fn align4(n: u32) -> u32 {
+    (n + 3) & !3
+}
+
+impl<'a> Packet<'a> {
+    #[inline]
+    fn raw(&self) -> *mut bindings::sk_buff {
+        self.0.as_ptr()
+    }
+
+    #[inline]
+    fn skb(&self) -> &bindings::sk_buff {
+        // SAFETY: The packet is valid and borrowed for as long as `self`.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The control block.
+    #[inline]
+    pub(crate) fn control(&self) -> &Control {
+        // SAFETY: Layout was checked above, every bit pattern is valid, and the block belongs to
+        // whoever holds the packet.
+        unsafe { &*(&raw const (*self.raw()).cb).cast() }
+    }
+
+    /// The control block, to be changed.
+    #[inline]
+    pub(crate) fn control_mut(&mut self) -> &mut Control {
+        // SAFETY: As for `control`, with exclusive access.
+        unsafe { &mut *(&raw mut (*self.raw()).cb).cast() }
+    }
+
+    /// Bytes from the current start of the packet to its end.
+    #[inline]
+    pub(crate) fn len(&self) -> u32 {
+        self.skb().len
+    }
+
+    #[inline]
+    fn head_len(&self) -> usize {
+        let skb = self.skb();
+        skb.len.wrapping_sub(skb.data_len) as usize
+    }
+
+    /// The bytes at the current start of the packet that are contiguous in memory.
+    #[inline]
+    pub(crate) fn linear(&self) -> &[u8] {
+        let skb = self.skb();
+        // SAFETY: `head_len()` bytes from `data` on are initialised packet data. Whoever shares
+        // them with us does not write them: that would need a copy first.
+        unsafe { slice::from_raw_parts(skb.data, self.head_len()) }
+    }
+
+    /// Contiguous bytes from `offset` bytes after the buffer's start to the end of the linear
+    /// part; none where the offset is outside.
+    #[inline]
+    fn from_offset(&self, offset: u16) -> &[u8] {
+        let skb = self.skb();
+        // SAFETY: `head` is the start of the buffer, `data` is inside it, hence one allocation.
+        let end = unsafe { skb.data.offset_from(skb.head) } as usize;
+        let end = end.wrapping_add(self.head_len());
+        match end.checked_sub(usize::from(offset)) {
+            // SAFETY: From `head + offset` to the tail is inside the buffer; header bytes before
+            // `data` were packet data when they were pulled, or headroom, which is allocated, of
+            // which only callers that know a header to be there make use. Nobody writes them.
+            Some(len) => unsafe { slice::from_raw_parts(skb.head.add(usize::from(offset)), len) },
+            None => &[],
+        }
+    }
+
+    #[inline]
+    fn headers(&self) -> &bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
+        // SAFETY: The union's two members are the same fields, once by name and once as a group.
+        unsafe { self.skb().__bindgen_anon_4.__bindgen_anon_1.as_ref() }
+    }
+
+    #[inline]
+    fn headers_mut(&mut self) -> &mut bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
+        // SAFETY: As above; `&mut self` makes the access exclusive.
+        unsafe { (*self.0.as_ptr()).__bindgen_anon_4.__bindgen_anon_1.as_mut() }
+    }
+
+    /// The bytes from the network header on.
+    #[inline]
+    pub(crate) fn network(&self) -> &[u8] {
+        self.from_offset(self.headers().network_header)
+    }
+
+    /// The bytes from the transport header on.
+    #[inline]
+    pub(crate) fn transport(&self) -> &[u8] {
+        match self.headers().transport_header {
+            u16::MAX => &[],
+            offset => self.from_offset(offset),
+        }
+    }
+
+    /// The ethertype that the packet was received as or is sent as, in host byte order.
+    #[inline]
+    pub(crate) fn protocol(&self) -> u16 {
+        u16::from_be(self.headers().protocol)
+    }
+
+    /// Index of the device it was received on.
+    #[inline]
+    pub(crate) fn received_on(&self) -> i32 {
+        self.headers().skb_iif
+    }
+
+    /// Detaches the packet from the socket that sent it, so that it does not count against its
+    /// send buffer any more.
+    #[inline]
+    pub(crate) fn orphan(&mut self) {
+        // SAFETY: The packet is valid and ours.
+        unsafe { bindings::wg_skb_orphan(self.raw()) };
+    }
+
+    /// The DS field for the outer header: none but the ECN bits that belong there (RFC 6040).
+    #[inline]
+    pub(crate) fn ecn_for_outer(&self) -> u8 {
+        // SAFETY: The caller's packets were seen to begin with an IP header, or have none and a
+        // network header inside the buffer.
+        unsafe { bindings::wg_skb_ecn_encap(self.raw()) }
+    }
+
+    /// Puts `header` in front, `padding` zero bytes and a tag behind, and encrypts all but the
+    /// header in place with ChaCha20-Poly1305. `false`: out of memory; the packet is unusable.
+    #[inline]
+    pub(crate) fn seal(&mut self, header: [u8; 16], padding: u32, nonce: u64, key: &[u8; 32]) -> bool {
+        let skb = self.raw();
+        let trailer_len = padding.wrapping_add(TAG);
+        let plain_len = self.len().wrapping_add(padding);
+        let mut trailer = ptr::null_mut();
+        // SAFETY: The packet is valid and ours. The hash is computed before the content becomes
+        // unreadable. Each call leaves a valid packet, also where it fails.
+        let frags = unsafe {
+            bindings::wg_skb_get_hash(skb);
+            if bindings::wg_skb_cow_head(skb, DATA_HEADROOM) < 0 {
+                return false;
+            }
+            if self.headers().ip_summed() == bindings::CHECKSUM_PARTIAL as u8
+                && bindings::skb_checksum_help(skb) != 0
+            {
+                return false;
+            }
+            bindings::skb_cow_data(skb, trailer_len as i32, &mut trailer)
+        };
+        let Some(frags) = usable_frags(frags) else {
+            return false;
+        };
+        // SAFETY: `skb_cow_data` made `trailer` the last buffer of the packet, writable, with
+        // `trailer_len` bytes behind its tail; `wg_skb_cow_head` made room for the header.
+        unsafe {
+            ptr::write_bytes(tail_pointer(trailer), 0, padding as usize);
+            let at = (*skb).data.offset_from((*skb).head) as u16;
+            self.headers_mut().inner_network_header = at;
+            bindings::skb_push(skb, DATA_HEADER)
+                .cast::<[u8; 16]>()
+                .write(header);
+            bindings::pskb_put(skb, trailer, trailer_len as i32);
+        }
+        let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
+        // SAFETY: `sg` has room for `frags` entries, which is as many as the packet has parts;
+        // all parts are writable since `skb_cow_data`.
+        unsafe {
+            let sg = sg.as_mut_ptr().cast();
+            bindings::sg_init_table(sg, frags);
+            bindings::skb_to_sgvec(skb, sg, DATA_HEADER as i32, plain_len.wrapping_add(TAG) as i32) > 0
+                && bindings::chacha20poly1305_encrypt_sg_inplace(
+                    sg,
+                    plain_len as usize,
+                    ptr::null(),
+                    0,
+                    nonce,
+                    key.as_ptr(),
+                )
+        }
+    }
+
+    /// Decrypts a packet that begins with a 16-byte data header in place and cuts off header and
+    /// tag. The outer headers stay readable. `false`: not authentic, or out of memory.
+    #[inline]
+    pub(crate) fn open(&mut self, nonce: u64, key: &[u8; 32]) -> bool {
+        let skb = self.raw();
+        // SAFETY: The packet is valid.
+        let outer = unsafe { (*skb).data.offset_from((*skb).head) } as u32;
+        let Some(outer) = outer.checked_sub(u32::from(self.headers().network_header)) else {
+            return false;
+        };
+        let Some(offset) = outer.checked_add(DATA_HEADER) else {
+            return false;
+        };
+        let mut trailer = ptr::null_mut();
+        // SAFETY: The outer headers are in front of `data`, inside the buffer, so they can be
+        // pushed back. They are part of the packet while it is made writable, so that they are
+        // copied along.
+        let frags = unsafe {
+            bindings::skb_push(skb, outer);
+            let frags = bindings::skb_cow_data(skb, 0, &mut trailer);
+            bindings::skb_pull(skb, offset);
+            frags
+        };
+        let Some(frags) = usable_frags(frags) else {
+            return false;
+        };
+        let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
+        let len = self.len();
+        // SAFETY: As in `seal`; what was pushed and pulled is inside the packet.
+        unsafe {
+            let sg = sg.as_mut_ptr().cast();
+            bindings::sg_init_table(sg, frags);
+            if bindings::skb_to_sgvec(skb, sg, 0, len as i32) <= 0
+                || !bindings::chacha20poly1305_decrypt_sg_inplace(
+                    sg,
+                    len as usize,
+                    ptr::null(),
+                    0,
+                    nonce,
+                    key.as_ptr(),
+                )
+            {
+                return false;
+            }
+            bindings::skb_push(skb, offset);
+            let trimmed = bindings::wg_pskb_trim(skb, self.len().wrapping_sub(TAG)) == 0;
+            trimmed && !bindings::skb_pull(skb, offset).is_null()
+        }
+    }
+
+    /// Forgets what the packet's former life left in its fields, since it starts a new one on the
+    /// other side of the tunnel. An encapsulated packet keeps its flow hash.
+    #[inline]
+    pub(crate) fn scrub(&mut self, encapsulating: bool) {
+        let skb = self.raw();
+        let old = self.headers();
+        let (l4_hash, sw_hash, hash, tstamp) =
+            (old.l4_hash(), old.sw_hash(), old.hash, old.tstamp_type());
+        // SAFETY: The packet is valid and ours. The group of header fields is plain data for
+        // which zero is "not set".
+        unsafe {
+            bindings::skb_scrub_packet(skb, true);
+            (&raw mut (*skb).__bindgen_anon_4.headers)
+                .cast::<bindings::sk_buff__bindgen_ty_4__bindgen_ty_2>()
+                .write_bytes(0, 1);
+        }
+        let new = self.headers_mut();
+        if encapsulating {
+            new.set_l4_hash(l4_hash);
+            new.set_sw_hash(sw_hash);
+            new.hash = hash;
+            new.set_tstamp_type(tstamp);
+        }
+        // SAFETY: As above; `data` is inside the buffer that begins at `head`, whose offsets fit
+        // 16 bits.
+        unsafe {
+            let skb = &mut *skb;
+            skb.queue_mapping = 0;
+            skb.set_nohdr(0);
+            skb.set_peeked(0);
+            skb.mac_len = 0;
+            skb.__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev = ptr::null_mut();
+            skb.hdr_len = skb.data.offset_from(skb.head) as u16;
+            bindings::wg_skb_reset_redirect(skb);
+        }
+        let at = self.skb().hdr_len;
+        let new = self.headers_mut();
+        new.mac_header = at;
+        new.network_header = at;
+        new.transport_header = at;
+        // SAFETY: The packet is valid; it looks for the transport header behind the network one.
+        unsafe { bindings::wg_skb_probe_transport_header(skb) };
+        let new = self.headers_mut();
+        new.inner_mac_header = at;
+        new.inner_network_header = at;
+        new.inner_transport_header = at;
+    }
+}
+
+#[inline]
+fn usable_frags(frags: i32) -> Option<u32> {
+    u32::try_from(frags).ok().filter(|&n| n as usize <= SG_LEN)
+}
+
+/// # Safety
+///
+/// `skb` is valid.
+#[inline]
+unsafe fn tail_pointer(skb: *mut bindings::sk_buff) -> *mut u8 {
+    // SAFETY: `tail` is an offset from `head` where offsets are in use, as on all 64-bit machines.
+    unsafe { (*skb).head.add((*skb).tail as usize) }
+}
+
+impl Skb {
+    /// Takes over a packet.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is valid and on no list, and its reference passes to the result.
+    #[inline]
+    pub(super) unsafe fn from_raw(skb: *mut bindings::sk_buff) -> Self {
+        // SAFETY: By the contract; the link is cleared so that "on no list" is true of it.
+        unsafe {
+            (*skb).__bindgen_anon_1.__bindgen_anon_1.next = ptr::null_mut();
+            Self(NonNull::new_unchecked(skb))
+        }
+    }
+
+    /// Gives the packet away.
+    #[inline]
+    pub(super) fn into_raw(self) -> *mut bindings::sk_buff {
+        ManuallyDrop::new(self).0.as_ptr()
+    }
+
+    /// A packet with `content`, and room for the outer headers in front.
+    pub(crate) fn with_content(content: &[u8]) -> Option<Self> {
+        let len = u32::try_from(content.len()).ok()?;
+        let mut skb = Self::alloc(HEADROOM, len)?;
+        let at = skb.0;
+        // SAFETY: `len` bytes of tail room were allocated.
+        unsafe {
+            ptr::copy_nonoverlapping(
+                content.as_ptr(),
+                bindings::skb_put(at.as_ptr(), len).cast(),
+                content.len(),
+            );
+        }
+        let offset = skb.data_offset();
+        skb.packet().headers_mut().inner_network_header = offset;
+        Some(skb)
+    }
+
+    /// An empty packet with room for the headers of a data message in front and its tag behind.
+    pub(crate) fn empty() -> Option<Self> {
+        Self::alloc(DATA_HEADROOM, DATA_HEADER + TAG)
+    }
+
+    fn alloc(headroom: u32, len: u32) -> Option<Self> {
+        // SAFETY: Callable in every context with GFP_ATOMIC; the headroom is part of the size.
+        unsafe {
+            let skb = bindings::wg_alloc_skb(headroom.checked_add(len)?, bindings::GFP_ATOMIC_FLAGS);
+            if skb.is_null() {
+                return None;
+            }
+            bindings::wg_skb_reserve(skb, headroom as i32);
+            Some(Self::from_raw(skb))
+        }
+    }
+
+    fn data_offset(&self) -> u16 {
+        // SAFETY: Valid by the type invariant; buffer offsets fit 16 bits.
+        unsafe { self.0.as_ref().data.offset_from(self.0.as_ref().head) as u16 }
+    }
+
+    /// The packet as an element of a chain.
+    #[inline]
+    pub(crate) fn packet(&mut self) -> Packet<'_> {
+        Packet(self.0, PhantomData)
+    }
+
+    /// The packet, to be looked at.
+    #[inline]
+    pub(crate) fn view(&self) -> View<'_> {
+        View(ManuallyDrop::new(Packet(self.0, PhantomData)), PhantomData)
+    }
+
+    /// Ends the packet's life.
+    #[inline]
+    pub(crate) fn free(self, fate: Fate) {
+        let skb = self.into_raw();
+        // SAFETY: The packet was ours.
+        unsafe {
+            match fate {
+                Fate::Consumed => bindings::wg_consume_skb(skb),
+                Fate::Dropped => bindings::wg_kfree_skb(skb),
+            }
+        }
+    }
+
+    /// Makes at least `len` bytes at the start contiguous. `false`: the packet is shorter.
+    #[inline]
+    pub(crate) fn make_linear(&mut self, len: u32) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::wg_pskb_may_pull(self.0.as_ptr(), len) }
+    }
+
+    /// The same, counted from the network header.
+    #[inline]
+    pub(crate) fn make_network_linear(&mut self, len: u32) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::wg_pskb_network_may_pull(self.0.as_ptr(), len) }
+    }
+
+    /// Cuts the packet after `len` bytes.
+    #[inline]
+    pub(crate) fn trim(&mut self, len: u32) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::wg_pskb_trim(self.0.as_ptr(), len) == 0 }
+    }
+
+    /// Moves the start `len` bytes further. `false`: the linear part is shorter.
+    #[inline]
+    pub(crate) fn advance(&mut self, len: u32) -> bool {
+        if self.view().linear().len() < len as usize {
+            return false;
+        }
+        // SAFETY: `len` contiguous bytes are there.
+        unsafe { !bindings::skb_pull(self.0.as_ptr(), len).is_null() }
+    }
+
+    /// Moves the start `len` bytes back. `false`: there is less in front of it.
+    #[inline]
+    pub(crate) fn retreat(&mut self, len: u32) -> bool {
+        if u32::from(self.data_offset()) < len {
+            return false;
+        }
+        // SAFETY: There is that much headroom.
+        unsafe { !bindings::skb_push(self.0.as_ptr(), len).is_null() }
+    }
+
+    /// Offset of the transport header from the current start, where it is not before it.
+    #[inline]
+    pub(crate) fn transport_offset(&self) -> Option<u32> {
+        match self.view().headers().transport_header {
+            u16::MAX => None,
+            at => at.checked_sub(self.data_offset()).map(u32::from),
+        }
+    }
+
+    /// Makes the packet ours alone, by a copy of its descriptor where it is shared.
+    #[inline]
+    pub(crate) fn unshare(self) -> Option<Self> {
+        // SAFETY: The packet passes to the function, which returns it, a copy, or null.
+        unsafe {
+            let skb = bindings::wg_skb_share_check(self.into_raw());
+            (!skb.is_null()).then(|| Self::from_raw(skb))
+        }
+    }
+
+    /// The largest packet that its route or else `dev` takes.
+    #[inline]
+    pub(crate) fn mtu(&self, dev: &NetDevice) -> u32 {
+        // SAFETY: Both are valid.
+        unsafe { bindings::wg_skb_mtu(self.0.as_ptr(), dev.as_ptr()) }
+    }
+
+    /// Drops the reference to the route.
+    #[inline]
+    pub(crate) fn drop_route(&mut self) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::wg_skb_dst_drop(self.0.as_ptr()) };
+    }
+
+    /// Splits a packet that is to be segmented; any other packet comes back as a chain of one.
+    /// The error comes with the packet.
+    #[inline]
+    pub(crate) fn segment(self) -> Result<SkbList, (Self, Error)> {
+        let mut list = SkbList::new();
+        // SAFETY: Valid by the type invariant.
+        if !unsafe { bindings::wg_skb_is_gso(self.0.as_ptr()) } {
+            list.push_back(self);
+            return Ok(list);
+        }
+        // SAFETY: As above; the original stays ours, the segments are new packets.
+        let segments = unsafe { bindings::wg_skb_gso_segment(self.0.as_ptr()) };
+        let mut next = match kernel::error::from_err_ptr(segments) {
+            Ok(segments) => segments,
+            Err(error) => return Err((self, error)),
+        };
+        self.free(Fate::Consumed);
+        while !next.is_null() {
+            // SAFETY: The segments are a null-terminated chain that is ours.
+            unsafe {
+                let this = next;
+                next = (*this).__bindgen_anon_1.__bindgen_anon_1.next;
+                list.push_back(Self::from_raw(this));
+            }
+        }
+        Ok(list)
+    }
+
+    /// Sets what is true of a packet whose authenticity was just checked, and that now appears on
+    /// `dev` as one of `ethertype`.
+    #[inline]
+    pub(crate) fn arrive_on(&mut self, dev: &NetDevice, ethertype: u16) {
+        // SAFETY: Valid by the type invariant, and ours.
+        unsafe {
+            self.0
+                .as_mut()
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .dev = dev.as_ptr();
+        }
+        let mut packet = self.packet();
+        let headers = packet.headers_mut();
+        // All checksums inside were covered by the Poly1305 tag.
+        headers.set_ip_summed(bindings::CHECKSUM_UNNECESSARY as u8);
+        headers.set_csum_level(3);
+        headers.protocol = ethertype.to_be();
+    }
+
+    /// Merges the outer header's congestion mark into the inner header (RFC 6040).
+    #[inline]
+    pub(crate) fn decapsulate_ecn(&mut self, outer: u8, inner: u8) {
+        // SAFETY: The packet begins with an IP header, contiguous, of the protocol it claims.
+        unsafe { bindings::wg_inet_ecn_decapsulate(self.0.as_ptr(), outer, inner) };
+    }
+
+    /// The DS field of the IP header that the packet was received with.
+    #[inline]
+    pub(crate) fn received_ds(&self) -> u8 {
+        // SAFETY: The network header was checked to be inside the buffer.
+        unsafe { bindings::wg_skb_dsfield(self.0.as_ptr()) }
+    }
+
+    /// Marks the packet as belonging to `dev`, with firewall mark `mark`, for sending.
+    #[inline]
+    pub(crate) fn leave_through(&mut self, dev: &NetDevice, mark: u32) {
+        // SAFETY: Valid by the type invariant, and ours.
+        unsafe {
+            let skb = self.0.as_mut();
+            skb.__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev = dev.as_ptr();
+        }
+        // Routing has been decided for MTU's sake by the tunnel: fragment if need be.
+        let mut packet = self.packet();
+        let headers = packet.headers_mut();
+        headers.set_ignore_df(1);
+        headers.__bindgen_anon_4.mark = mark;
+    }
+
+    /// Answers with an ICMP error of `dev`'s: nobody is there for the destination.
+    pub(crate) fn refuse_unreachable(&mut self) {
+        let skb = self.0.as_ptr();
+        // SAFETY: Valid by the type invariant; the functions check the packet for themselves.
+        unsafe {
+            match i32::from(self.view().protocol()) {
+                ETH_P_IP => bindings::wg_icmp_ndo_send(
+                    skb,
+                    bindings::ICMP_DEST_UNREACH as i32,
+                    bindings::ICMP_HOST_UNREACH as i32,
+                ),
+                ETH_P_IPV6 => bindings::wg_icmpv6_ndo_send(
+                    skb,
+                    bindings::ICMPV6_DEST_UNREACH as u8,
+                    bindings::ICMPV6_ADDR_UNREACH as u8,
+                ),
+                _ => (),
+            }
+        }
+    }
+
+    pub(super) fn control_ptr(skb: NonNull<bindings::sk_buff>) -> *mut Control {
+        // SAFETY: Only a field's address is computed.
+        unsafe { (&raw mut (*skb.as_ptr()).cb).cast() }
+    }
+}
+
+const ETH_P_IP: i32 = bindings::ETH_P_IP as i32;
+const ETH_P_IPV6: i32 = bindings::ETH_P_IPV6 as i32;
+
+impl Drop for Skb {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: The packet is ours and ends here.
+        unsafe { bindings::wg_kfree_skb(self.0.as_ptr()) };
+    }
+}
+
+/// A packet that can only be looked at.
+pub(crate) struct View<'a>(ManuallyDrop<Packet<'a>>, PhantomData<&'a Skb>);
+
+impl<'a> core::ops::Deref for View<'a> {
+    type Target = Packet<'a>;
+
+    #[inline]
+    fn deref(&self) -> &Packet<'a> {
+        &self.0
+    }
+}
+
+/// A chain of packets, first to last.
+///
+/// # Invariants
+///
+/// From `head` the packets are linked by `next` up to `tail`, whose link is null; there are `len`
+/// of them and all are ours. Both pointers are null if there are none.
+pub(crate) struct SkbList {
+    head: *mut bindings::sk_buff,
+    tail: *mut bindings::sk_buff,
+    len: usize,
+}
+
+// SAFETY: As for `Skb`.
+unsafe impl Send for SkbList {}
+
+impl SkbList {
+    /// An empty chain.
+    pub(crate) const fn new() -> Self {
+        Self {
+            head: ptr::null_mut(),
+            tail: ptr::null_mut(),
+            len: 0,
+        }
+    }
+
+    /// The number of packets.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_null()
+    }
+
+    /// Appends a packet.
+    #[inline]
+    pub(crate) fn push_back(&mut self, skb: Skb) {
+        let skb = skb.into_raw();
+        if self.tail.is_null() {
+            self.head = skb;
+        } else {
+            // SAFETY: The tail is ours by the type invariant.
+            unsafe { (*self.tail).__bindgen_anon_1.__bindgen_anon_1.next = skb };
+        }
+        self.tail = skb;
+        self.len = self.len.wrapping_add(1);
+    }
+
+    /// Takes the first packet.
+    #[inline]
+    pub(crate) fn pop_front(&mut self) -> Option<Skb> {
+        let first = NonNull::new(self.head)?;
+        // SAFETY: The first packet is ours by the type invariant.
+        unsafe {
+            self.head = first.as_ref().__bindgen_anon_1.__bindgen_anon_1.next;
+            if self.head.is_null() {
+                self.tail = ptr::null_mut();
+            }
+            self.len = self.len.wrapping_sub(1);
+            // INVARIANT: `from_raw` clears the link.
+            Some(Skb::from_raw(first.as_ptr()))
+        }
+    }
+
+    /// Appends all of `other`.
+    #[inline]
+    pub(crate) fn append(&mut self, other: SkbList) {
+        let other = ManuallyDrop::new(other);
+        if other.is_empty() {
+            return;
+        }
+        if self.tail.is_null() {
+            self.head = other.head;
+        } else {
+            // SAFETY: The tail is ours by the type invariant.
+            unsafe { (*self.tail).__bindgen_anon_1.__bindgen_anon_1.next = other.head };
+        }
+        self.tail = other.tail;
+        self.len = self.len.wrapping_add(other.len);
+    }
+
+    /// Takes all packets.
+    #[inline]
+    pub(crate) fn take(&mut self) -> SkbList {
+        core::mem::replace(self, SkbList::new())
+    }
+
+    /// The packets in turn.
+    #[inline]
+    pub(crate) fn iter_mut(&mut self) -> IterMut<'_> {
+        IterMut(self.head, PhantomData)
+    }
+
+    /// The first packet of the chain, which passes to the caller.
+    #[inline]
+    pub(super) fn into_raw(self) -> Option<NonNull<bindings::sk_buff>> {
+        NonNull::new(ManuallyDrop::new(self).head)
+    }
+
+    /// A chain by its first packet.
+    ///
+    /// # Safety
+    ///
+    /// The packets that are linked from `head` are on no other list and pass to the result.
+    #[inline]
+    pub(super) unsafe fn from_raw(head: NonNull<bindings::sk_buff>) -> Self {
+        let (mut tail, mut len) = (head.as_ptr(), 1usize);
+        // SAFETY: By the contract.
+        unsafe {
+            while !(*tail).__bindgen_anon_1.__bindgen_anon_1.next.is_null() {
+                tail = (*tail).__bindgen_anon_1.__bindgen_anon_1.next;
+                len = len.wrapping_add(1);
+            }
+        }
+        Self {
+            head: head.as_ptr(),
+            tail,
+            len,
+        }
+    }
+}
+
+impl Drop for SkbList {
+    #[inline]
+    fn drop(&mut self) {
+        while let Some(skb) = self.pop_front() {
+            drop(skb);
+        }
+    }
+}
+
+/// Iterates over the packets of a chain.
+pub(crate) struct IterMut<'a>(*mut bindings::sk_buff, PhantomData<&'a mut SkbList>);
+
+impl<'a> IterMut<'a> {
+    /// # Safety
+    ///
+    /// The packets that are linked from `head` on may be changed during `'a` by the caller alone.
+    #[inline]
+    pub(super) unsafe fn from_raw(head: NonNull<bindings::sk_buff>) -> Self {
+        Self(head.as_ptr(), PhantomData)
+    }
+}
+
+impl<'a> Iterator for IterMut<'a> {
+    type Item = Packet<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Packet<'a>> {
+        let this = NonNull::new(self.0)?;
+        // SAFETY: The packet is part of the chain that is borrowed for `'a`; the link is read
+        // before the packet is given out, so each packet is given out once.
+        self.0 = unsafe { this.as_ref().__bindgen_anon_1.__bindgen_anon_1.next };
+        Some(Packet(this, PhantomData))
+    }
+}

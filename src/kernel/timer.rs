@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Timers that live inside counted objects.
+//!
+//! C header: `include/linux/timer.h`.
+
+use super::{
+    bindings,
+    rcu::{Ref, Shared},
+    time::Jiffies,
+};
+use core::marker::PhantomData;
+use kernel::{prelude::*, str::CStr, sync::LockClassKey, types::Opaque};
+
+/// What happens when timer `ID` of an object expires.
+pub(crate) trait Expire<const ID: u64>: Shared {
+    /// Runs in softirq context. The object may have lost its last reference.
+    fn expired(this: Ref<'_, Self>);
+}
+
+/// Says where in an object its timer `ID` is; [`impl_has_timer`] implements it.
+///
+/// # Safety
+///
+/// `OFFSET` is the offset of a field of type `Timer<Self, ID>` in `Self`.
+pub(crate) unsafe trait HasTimer<const ID: u64>: Expire<ID> {
+    /// Bytes from the start of the object.
+    const OFFSET: usize;
+}
+
+/// Implements [`HasTimer`].
+macro_rules! impl_has_timer {
+    ($($id:literal: $type:ty { self.$($field:ident).+ })*) => {$(
+        // SAFETY: The function compiles only if the field has the right type.
+        unsafe impl $crate::kernel::timer::HasTimer<$id> for $type {
+            const OFFSET: usize = {
+                #[allow(dead_code)]
+                fn check(this: &$type) -> &$crate::kernel::timer::Timer<$type, $id> {
+                    &this.$($field).+
+                }
+                ::core::mem::offset_of!($type, $($field).+)
+            };
+        }
+    )*};
+}
+pub(crate) use impl_has_timer;
+
+/// A timer.
+///
+/// It does not keep its object alive: dropping it, which the object's end does, waits for a
+/// callback that is running and rules out any later one.
+///
+/// # Invariants
+///
+/// `timer` is initialised with a callback that takes it for timer `ID` of a `T` inside an
+/// `RcuArc`, and it is armed only where that is so.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Timer<T, const ID: u64> {
+    #[pin]
+    timer: Opaque<bindings::timer_list>,
+    _inside: PhantomData<fn(T)>,
+}
+
+// SAFETY: Timers may be used from any thread.
+unsafe impl<T, const ID: u64> Sync for Timer<T, ID> {}
+// SAFETY: As above.
+unsafe impl<T, const ID: u64> Send for Timer<T, ID> {}
+
+/// Creates a [`Timer`] initialiser with a lock class of its own.
+macro_rules! new_timer {
+    ($name:literal) => {
+        $crate::kernel::timer::Timer::new(::kernel::c_str!($name), ::kernel::static_lock_class!())
+    };
+}
+pub(crate) use new_timer;
+
+impl<T: HasTimer<ID>, const ID: u64> Timer<T, ID> {
+    /// An initialiser; [`new_timer`] supplies the lock class.
+    pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: The slot is valid while the closure runs; name and key are static.
+            timer <- Opaque::ffi_init(|slot| unsafe {
+                bindings::wg_timer_init(
+                    slot,
+                    Some(Self::expired),
+                    name.as_char_ptr(),
+                    key.as_ptr().cast(),
+                )
+            }),
+            _inside: PhantomData,
+        })
+    }
+
+    unsafe extern "C" fn expired(timer: *mut bindings::timer_list) {
+        // SAFETY: By the type invariant the timer is at `OFFSET` of a `T` in an `RcuArc`. The
+        // object is there: it is dropped only after the timer was shut down, and that waits for
+        // this function.
+        let object = unsafe { Ref::from_value(&*timer.byte_sub(T::OFFSET).cast::<T>()) };
+        T::expired(object);
+    }
+
+    /// Lets timer `ID` of `object` expire `after` from now, instead of when it was going to.
+    #[inline]
+    pub(crate) fn arm(object: Ref<'_, T>, after: Jiffies) {
+        // SAFETY: By `HasTimer` that is where the timer is; the object is inside an `RcuArc`, as
+        // the invariant demands. A timer that was shut down ignores this.
+        unsafe {
+            let timer = (&raw const *object).byte_add(T::OFFSET).cast::<Self>();
+            bindings::mod_timer((*timer).timer.get(), after.from_now());
+        }
+    }
+}
+
+impl<T, const ID: u64> Timer<T, ID> {
+    /// Calls the timer off. A callback may still be running.
+    #[inline]
+    pub(crate) fn disarm(&self) {
+        // SAFETY: Initialised by the type invariant.
+        unsafe { bindings::timer_delete(self.timer.get()) };
+    }
+
+    /// Calls the timer off and waits for its callback. Not from the callback itself.
+    pub(crate) fn disarm_sync(&self) {
+        // SAFETY: As above.
+        unsafe { bindings::timer_delete_sync(self.timer.get()) };
+    }
+
+    /// Whether it is going to expire.
+    #[inline]
+    pub(crate) fn is_armed(&self) -> bool {
+        // SAFETY: As above.
+        unsafe { bindings::wg_timer_pending(self.timer.get()) }
+    }
+}
+
+#[pinned_drop]
+impl<T, const ID: u64> PinnedDrop for Timer<T, ID> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: Initialised by the type invariant. Objects are dropped by an RCU callback, and
+        // that is never the timer's own.
+        unsafe { bindings::timer_shutdown_sync(self.timer.get()) };
+    }
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Workqueues of our own, work items on them, and rings that all CPUs work off.
+//!
+//! C header: `include/linux/workqueue.h`.
+
+use super::{
+    bindings,
+    cpu::RoundRobin,
+    rcu::{RcuArc, Shared},
+    ring::{Ring, RingItem},
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull,
+};
+use kernel::{
+    prelude::*,
+    str::CStr,
+    sync::LockClassKey,
+    workqueue::{HasWork, RawWorkItem, Work, WorkItem, WorkItemPointer},
+};
+
+/// A workqueue.
+///
+/// # Invariants
+///
+/// The pointer is valid, and the queue belongs to this value.
+pub(crate) struct Workqueue(NonNull<bindings::workqueue_struct>);
+
+// SAFETY: Workqueues may be used from any thread.
+unsafe impl Send for Workqueue {}
+// SAFETY: As above.
+unsafe impl Sync for Workqueue {}
+
+/// Where a queue's work runs.
+pub(crate) enum Kind {
+    /// Handshakes that came in: on the CPU that they are queued for, not in the way of its other
+    /// work; suspended with the machine.
+    HandshakeReceive,
+    /// Handshakes to be sent: on any CPU; suspended with the machine.
+    HandshakeSend,
+    /// Packets: on the CPU that they are queued for, also when memory is scarce.
+    Crypt,
+}
+
+impl Workqueue {
+    /// Creates a queue. `format` has one `%s`, for `name`.
+    pub(crate) fn new(format: &'static CStr, kind: Kind, name: &CStr) -> Result<Self> {
+        let flags = match kind {
+            Kind::HandshakeReceive => {
+                bindings::wq_flags_WQ_CPU_INTENSIVE
+                    | bindings::wq_flags_WQ_FREEZABLE
+                    | bindings::wq_flags_WQ_PERCPU
+            }
+            Kind::HandshakeSend => {
+                bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_FREEZABLE
+            }
+            Kind::Crypt => {
+                bindings::wq_flags_WQ_CPU_INTENSIVE
+                    | bindings::wq_flags_WQ_MEM_RECLAIM
+                    | bindings::wq_flags_WQ_PERCPU
+            }
+        };
+        // SAFETY: Both strings are terminated, and the format takes one string.
+        let wq = unsafe {
+            bindings::wg_alloc_workqueue(format.as_char_ptr(), flags, name.as_char_ptr())
+        };
+        Ok(Self(NonNull::new(wq).ok_or(ENOMEM)?))
+    }
+
+    /// Queues a work item of `item`'s, on any CPU. It keeps `item` alive until it has run; if it is
+    /// queued already, that run does for this one too.
+    #[inline]
+    pub(crate) fn queue<T, const ID: u64>(&self, item: RcuArc<T>)
+    where
+        T: WorkItem<ID, Pointer = RcuArc<T>> + HasWork<T, ID> + Shared,
+    {
+        self.queue_on(bindings::wq_misc_consts_WORK_CPU_UNBOUND, item);
+    }
+
+    /// The same, on CPU `cpu`.
+    #[inline]
+    pub(crate) fn queue_on<T, const ID: u64>(&self, cpu: u32, item: RcuArc<T>)
+    where
+        T: WorkItem<ID, Pointer = RcuArc<T>> + HasWork<T, ID> + Shared,
+    {
+        // SAFETY: `queue_work_on` returns false only if the item is queued already; the pointer is
+        // one to a `work_struct`, whichever bindings describe it. If the CPU has gone offline
+        // meanwhile the workqueue takes another.
+        let queued = unsafe {
+            item.__enqueue(|work| {
+                bindings::queue_work_on(cpu as i32, self.0.as_ptr(), work.cast())
+            })
+        };
+        drop(queued);
+    }
+
+    /// Waits for all work that is queued now.
+    pub(crate) fn flush(&self) {
+        // SAFETY: Valid by the type invariant; callers are in process context and not on the
+        // queue itself, which lockdep would report.
+        unsafe { bindings::__flush_workqueue(self.0.as_ptr()) };
+    }
+}
+
+impl Drop for Workqueue {
+    fn drop(&mut self) {
+        // SAFETY: Ours by the type invariant. Waits for what is queued.
+        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
+    }
+}
+
+// SAFETY: `__enqueue` uses the `work_struct` in the object's `Work<T, ID>` field, which
+// `Work::new` initialised with `Self::run` since the trait bound names this pointer type.
+unsafe impl<T, const ID: u64> WorkItemPointer<ID> for RcuArc<T>
+where
+    T: WorkItem<ID, Pointer = Self> + HasWork<T, ID> + Shared,
+{
+    unsafe extern "C" fn run(work: *mut kernel::bindings::work_struct) {
+        // SAFETY: The pointer is that of `__enqueue`, which gave up a reference for it.
+        let item = unsafe { RcuArc::from_raw(T::work_container_of(work.cast::<Work<T, ID>>())) };
+        T::run(item);
+    }
+}
+
+// SAFETY: The object lives during the call since `self` holds a reference, and until the work
+// function runs since that reference is given up only then.
+unsafe impl<T, const ID: u64> RawWorkItem<ID> for RcuArc<T>
+where
+    T: WorkItem<ID, Pointer = Self> + HasWork<T, ID> + Shared,
+{
+    type EnqueueOutput = Result<(), Self>;
+
+    unsafe fn __enqueue<F>(self, queue_work_on: F) -> Self::EnqueueOutput
+    where
+        F: FnOnce(*mut kernel::bindings::work_struct) -> bool,
+    {
+        let item = self.into_raw();
+        // SAFETY: `item` points at a live object.
+        let work = unsafe { Work::raw_get(T::raw_get_work(item.cast_mut())) };
+        if queue_work_on(work) {
+            Ok(())
+        } else {
+            // SAFETY: The reference was not given up after all.
+            Err(unsafe { RcuArc::from_raw(item) })
+        }
+    }
+}
+
+/// What is done with an item of a [`ParallelQueue`].
+pub(crate) trait Job<T> {
+    /// Does it, in process context.
+    fn run(item: T);
+}
+
+/// A ring of items that every CPU takes its share of.
+///
+/// # Invariants
+///
+/// `works` holds for every possible CPU an initialised [`Worker`] that points at this queue.
+#[pin_data(PinnedDrop)]
+pub(crate) struct ParallelQueue<T: RingItem, J: Job<T>> {
+    #[pin]
+    ring: Ring<T>,
+    works: *mut u8,
+    cpus: RoundRobin,
+    _job: PhantomData<J>,
+}
+
+struct Worker {
+    work: bindings::work_struct,
+    queue: *const (),
+}
+
+// SAFETY: The ring locks for itself, work items may be queued from everywhere.
+unsafe impl<T: RingItem, J: Job<T>> Sync for ParallelQueue<T, J> {}
+// SAFETY: As above.
+unsafe impl<T: RingItem, J: Job<T>> Send for ParallelQueue<T, J> {}
+
+impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
+    /// A queue for `len` items.
+    pub(crate) fn new(len: i32, key: Pin<&'static LockClassKey>) -> impl PinInit<Self, Error> {
+        try_pin_init!(&this in Self {
+            ring <- Ring::new(len),
+            works: Self::workers(this.as_ptr(), key)?,
+            cpus: RoundRobin::new(),
+            _job: PhantomData,
+        })
+    }
+
+    fn workers(queue: *const Self, key: Pin<&'static LockClassKey>) -> Result<*mut u8> {
+        // SAFETY: Plain memory for each CPU, of which every worker is written once before use.
+        unsafe {
+            let works = bindings::wg_alloc_percpu(size_of::<Worker>(), align_of::<Worker>());
+            if works.is_null() {
+                return Err(ENOMEM);
+            }
+            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu)) {
+                let worker = bindings::wg_per_cpu_ptr(works, cpu).cast::<Worker>();
+                bindings::wg_init_work(&raw mut (*worker).work, Some(Self::run), key.as_ptr().cast());
+                (&raw mut (*worker).queue).write(queue.cast());
+            }
+            Ok(works.cast())
+        }
+    }
+
+    unsafe extern "C" fn run(work: *mut bindings::work_struct) {
+        // SAFETY: The work item is the first field of a `Worker`... whose offset is subtracted.
+        // The queue outlives its workers, since it cancels them when it is dropped.
+        let queue = unsafe {
+            let worker = work
+                .byte_sub(core::mem::offset_of!(Worker, work))
+                .cast::<Worker>();
+            &*(*worker).queue.cast::<Self>()
+        };
+        while let Some(item) = queue.ring.consume() {
+            J::run(item);
+            // SAFETY: Work runs in process context, holding nothing.
+            unsafe {
+                if bindings::wg_need_resched() {
+                    bindings::wg_cond_resched();
+                }
+            }
+        }
+    }
+
+    /// Wakes the worker of the next CPU.
+    #[inline]
+    pub(crate) fn kick(&self, wq: &Workqueue) {
+        let cpu = self.cpus.next();
+        // SAFETY: By the type invariant there is a worker for every possible CPU.
+        unsafe {
+            let worker = bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker>();
+            bindings::queue_work_on(cpu as i32, wq.0.as_ptr(), &raw mut (*worker).work);
+        }
+    }
+
+    /// Puts an item in and wakes a CPU; a full queue gives it back.
+    #[inline]
+    pub(crate) fn push(&self, item: T, wq: &Workqueue) -> Result<(), T> {
+        self.ring.produce(item)?;
+        self.kick(wq);
+        Ok(())
+    }
+
+    /// The ring alone.
+    pub(crate) fn ring(&self) -> &Ring<T> {
+        &self.ring
+    }
+}
+
+#[pinned_drop]
+impl<T: RingItem, J: Job<T>> PinnedDrop for ParallelQueue<T, J> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant; once each worker is cancelled nothing runs and, since
+        // nobody else has the queue, nothing is queued again.
+        unsafe {
+            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu)) {
+                let worker = bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker>();
+                bindings::cancel_work_sync(&raw mut (*worker).work);
+            }
+            bindings::wg_free_percpu(self.works.cast());
+        }
+    }
+}
