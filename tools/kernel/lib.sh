@@ -122,8 +122,10 @@ new_root() {
 		--dpkgopt='path-exclude=/usr/share/doc/*'
 		--dpkgopt='path-exclude=/usr/share/rustc-*/doc/*' "$@")
 	if [ "$(id -u)" = 0 ]; then
-		quietly "$dir.log" mmdebstrap --mode=root "${args[@]}" \
-			"$suite" "$dir.new" "${sources[@]}"
+		# In a mount namespace, so that nothing can stay mounted in there
+		# for the "rm" above to run into.
+		quietly "$dir.log" "${as_root_mount[@]}" mmdebstrap --mode=root \
+			"${args[@]}" "$suite" "$dir.new" "${sources[@]}"
 	else
 		mkdir -p "$dir.new"
 		quietly "$dir.log" bash -o pipefail -c '
