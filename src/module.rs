@@ -1,22 +1,61 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! WireGuard for Linux.
+//! WireGuard for Linux, with sockets that can move to another network namespace.
+//!
+//! The protocol is in `protocol`, which knows no kernel. `kernel` wraps what the kernel offers, and
+//! is the only place with `unsafe`. Everything else is the driver between the two.
 
+mod allowed_ips;
+mod cookies;
+mod device;
+mod endpoint;
+mod handshake;
+mod index;
+mod ip;
 mod kernel;
+mod keypair;
+mod netlink;
+mod peer;
+mod peer_table;
 mod protocol;
+mod ratelimiter;
+mod receive;
+mod send;
+mod socket;
+mod timers;
+mod transit;
+mod uapi;
 
+use crate::kernel::{genl::Serving, netdev::Registration, notifier::Listening};
 use ::kernel::prelude::*;
 
 module! {
     type: WireGuard,
     name: "wireguard",
-    authors: ["The WireGuard in Rust developers"],
+    authors: ["The developers of WireGuard in Rust"],
     description: "WireGuard secure network tunnel, with sockets that can move",
     license: "GPL v2",
     alias: ["rtnl-link-wireguard", "net-pf-16-proto-16-family-wireguard"],
 }
 
-struct WireGuard;
+/// What is registered while the module is loaded. Dropped in this order: nobody configures devices
+/// that are about to go.
+struct WireGuard {
+    _family: Serving<netlink::WireGuardFamily>,
+    _devices: Registration<device::Device>,
+    _notifiers: Listening<device::Machine>,
+}
+
 impl ::kernel::Module for WireGuard {
-    fn init(_m: &'static ThisModule) -> Result<Self> { Ok(Self) }
+    fn init(module: &'static ThisModule) -> Result<Self> {
+        let notifiers = device::notifiers().register()?;
+        let devices = device::kind().register()?;
+        let family = netlink::family().register(module)?;
+        pr_info!("WireGuard 1.0.0 loaded\n");
+        Ok(Self {
+            _family: family,
+            _devices: devices,
+            _notifiers: notifiers,
+        })
+    }
 }

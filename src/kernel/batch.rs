@@ -102,17 +102,11 @@ pub(crate) struct InFlight<C: Shared> {
 unsafe impl<C: Shared> Send for InFlight<C> {}
 
 impl<C: Shared> InFlight<C> {
-    /// What the packets share.
-    #[inline]
-    pub(crate) fn context(&self) -> &C {
-        // SAFETY: The batch owns a reference, and cannot lose it while it is pending.
-        unsafe { &*(*Skb::control_ptr(self.first)).owner.cast::<C>() }
-    }
-
     /// The packets in turn, and what they share.
     #[inline]
     pub(crate) fn packets(&mut self) -> (IterMut<'_>, &C) {
-        // SAFETY: As in `context`. The context is no part of the packets.
+        // SAFETY: The batch owns a reference, and cannot lose it while it is pending. The context
+        // is no part of the packets.
         let context = unsafe { &*(*Skb::control_ptr(self.first)).owner.cast::<C>() };
         // SAFETY: By the type invariant, and `&mut self`.
         (unsafe { IterMut::from_raw(self.first) }, context)
@@ -124,7 +118,7 @@ impl<C: Shared> InFlight<C> {
     pub(crate) fn finish(self, outcome: Outcome) -> RcuArc<C> {
         let this = ManuallyDrop::new(self);
         let control = Skb::control_ptr(this.first);
-        // SAFETY: As in `context`: the owner's reference is there to be cloned. The temporary
+        // SAFETY: As in `packets`: the owner's reference is there to be cloned. The temporary
         // that stands for it is not dropped.
         unsafe {
             let owner = ManuallyDrop::new(RcuArc::<C>::from_raw((*control).owner.cast()));

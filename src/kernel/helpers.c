@@ -3,7 +3,6 @@
 #include "bindings.h"
 
 MODULE_VERSION("1.0.0");
-static_assert(NET_SKB_PAD == (L1_CACHE_BYTES > 32 ? L1_CACHE_BYTES : 32));
 
 /* Locks. */
 
@@ -297,6 +296,7 @@ struct sk_buff *wg_alloc_skb(unsigned int size, gfp_t gfp)
 
 void wg_skb_reserve(struct sk_buff *skb, int len)
 {
+	BUILD_BUG_ON(NET_SKB_PAD != (L1_CACHE_BYTES > 32 ? L1_CACHE_BYTES : 32));
 	skb_reserve(skb, len);
 }
 

@@ -16,7 +16,6 @@ use core::{
     marker::{PhantomData, PhantomPinned},
     mem::{ManuallyDrop, MaybeUninit},
     ops::Deref,
-    pin::Pin,
     ptr::{self, NonNull},
     sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
 };

@@ -223,12 +223,6 @@ impl<T: Shared> RcuArc<T> {
         Ref(unsafe { self.ptr.as_ref() })
     }
 
-    /// Whether both are the same object.
-    #[inline]
-    pub(crate) fn same(&self, other: &T) -> bool {
-        ptr::eq(&raw const **self, other)
-    }
-
     /// Turns the reference into a pointer to the object's value, to be given back to `from_raw`.
     #[inline]
     pub(crate) fn into_raw(self) -> *const T {

@@ -27,11 +27,6 @@ fn in6(address: Ipv6Addr) -> bindings::in6_addr {
     unsafe { core::mem::transmute(address.octets()) }
 }
 
-fn from_in6(address: bindings::in6_addr) -> Ipv6Addr {
-    // SAFETY: As above.
-    Ipv6Addr::from(unsafe { core::mem::transmute::<bindings::in6_addr, [u8; 16]>(address) })
-}
-
 /// Where an IPv4 packet goes.
 pub(crate) struct Flow4(bindings::flowi4);
 
@@ -47,11 +42,6 @@ impl Flow4 {
         flow.__fl_common.flowic_mark = mark;
         flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
         Self(flow)
-    }
-
-    /// The source address.
-    pub(crate) fn source(&self) -> Ipv4Addr {
-        Ipv4Addr::from(self.0.saddr.to_ne_bytes())
     }
 
     /// Changes the source address.
@@ -83,11 +73,6 @@ impl Flow6 {
         flow.__fl_common.flowic_mark = mark;
         flow.__fl_common.flowic_proto = bindings::IPPROTO_UDP as u8;
         Self(flow)
-    }
-
-    /// The source address.
-    pub(crate) fn source(&self) -> Ipv6Addr {
-        from_in6(self.0.saddr)
     }
 
     /// Changes the source address.

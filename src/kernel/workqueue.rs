@@ -148,6 +148,17 @@ where
     }
 }
 
+/// Lets somebody else run who is waiting for this CPU. In process context, holding no spinlock.
+#[inline]
+pub(crate) fn yield_if_needed() {
+    // SAFETY: By the description above, which the kernel verifies where it debugs.
+    unsafe {
+        if bindings::wg_need_resched() {
+            bindings::wg_cond_resched();
+        }
+    }
+}
+
 /// What is done with an item of a [`ParallelQueue`].
 pub(crate) trait Job<T> {
     /// Does it, in process context.
@@ -216,12 +227,7 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
         };
         while let Some(item) = queue.ring.consume() {
             J::run(item);
-            // SAFETY: Work runs in process context, holding nothing.
-            unsafe {
-                if bindings::wg_need_resched() {
-                    bindings::wg_cond_resched();
-                }
-            }
+            yield_if_needed();
         }
     }
 

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which peer has which addresses: the protocol's trie with peers in it.
+
+use crate::{
+    kernel::{
+        arena::{Nodes, Spare, Writer},
+        rcu::{BhGuard, RcuArc, ReadSection, Slot},
+    },
+    peer::Peer,
+    protocol::allowed_ips::{self, OwnerList, Prefix, Table},
+};
+use core::net::IpAddr;
+use kernel::prelude::*;
+
+/// Where an entry keeps its peer.
+pub(crate) struct PeerSlot(Slot<Peer>);
+
+impl Default for PeerSlot {
+    fn default() -> Self {
+        Self(Slot::empty())
+    }
+}
+
+impl allowed_ips::Slot for PeerSlot {
+    type Owner = RcuArc<Peer>;
+
+    #[inline]
+    fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn set(&self, owner: RcuArc<Peer>) {
+        drop(self.0.swap(Some(owner)));
+    }
+
+    fn clear(&self) {
+        drop(self.0.swap(None));
+    }
+
+    fn list_of(owner: &RcuArc<Peer>) -> &OwnerList {
+        &owner.allowed_ips
+    }
+
+    fn with_list<R>(&self, act: impl FnOnce(&OwnerList) -> R) -> Option<R> {
+        let bh = BhGuard::new();
+        self.0.load(&bh).map(|peer| act(&peer.allowed_ips))
+    }
+}
+
+/// The allowed IPs of a device. Lookups take no lock; changes take the [`Spare`] nodes, which are
+/// behind the device's configuration lock.
+pub(crate) struct AllowedIps {
+    table: Table,
+    nodes: Nodes<PeerSlot>,
+}
+
+impl AllowedIps {
+    pub(crate) const fn new() -> Self {
+        Self {
+            table: Table::new(),
+            nodes: Nodes::new(),
+        }
+    }
+
+    /// A number that changes with every change.
+    pub(crate) fn seq(&self) -> u64 {
+        self.table.seq()
+    }
+
+    /// The nodes, to list a peer's entries.
+    pub(crate) fn nodes(&self) -> &Nodes<PeerSlot> {
+        &self.nodes
+    }
+
+    /// The peer that has an address.
+    #[inline]
+    pub(crate) fn lookup(&self, section: &impl ReadSection, address: IpAddr) -> Option<RcuArc<Peer>> {
+        self.table
+            .lookup(&self.nodes, address, |slot| slot.0.load(section)?.get())
+    }
+
+    /// Whether it is `peer` that has an address.
+    #[inline]
+    pub(crate) fn belongs(&self, section: &impl ReadSection, address: IpAddr, peer: &Peer) -> bool {
+        self.table
+            .find(&self.nodes, address)
+            .and_then(|node| node.value().0.load(section))
+            .is_some_and(|found| core::ptr::eq(found.value(), peer))
+    }
+
+    /// Gives a range to a peer, whoever had it before.
+    pub(crate) fn insert(&self, spare: &mut Spare, prefix: Prefix, peer: &RcuArc<Peer>) -> Result {
+        self.table
+            .insert(&mut Writer::new(&self.nodes, spare), prefix, peer.clone())
+            .map_err(|_| ENOMEM)
+    }
+
+    /// Takes a range from a peer, if it has it.
+    pub(crate) fn remove(&self, spare: &mut Spare, prefix: Prefix, peer: &Peer) {
+        self.table
+            .remove(&mut Writer::new(&self.nodes, spare), prefix, &peer.allowed_ips);
+    }
+
+    /// Takes all its ranges from a peer.
+    pub(crate) fn remove_all_of(&self, spare: &mut Spare, peer: &Peer) {
+        self.table
+            .remove_by_owner(&mut Writer::new(&self.nodes, spare), &peer.allowed_ips);
+    }
+
+    /// Takes all ranges from all peers.
+    pub(crate) fn clear(&self, spare: &mut Spare) {
+        self.table.clear(&mut Writer::new(&self.nodes, spare));
+    }
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The device: its state, and what the stack and the machine ask of it.
+
+use crate::{
+    allowed_ips::AllowedIps,
+    cookies::CookieChecker,
+    handshake::ReceiveHandshakes,
+    index::IndexTable,
+    kernel::{
+        arena::Spare,
+        batch::InFlight,
+        crypto::KernelCrypto,
+        debug,
+        lock::{new_rw, RwSem},
+        netdev::{self, LinkKind, NetDevice, NetRef, Rtnl},
+        notifier::{Events, Notifiers},
+        rcu::{self, BoxSlot, RcuArc},
+        ring::Received,
+        skb::Skb,
+        workqueue::{Kind, ParallelQueue, Workqueue},
+    },
+    keypair::Keypair,
+    peer::Peer,
+    peer_table::PeerTable,
+    protocol::{
+        constants::{MAX_QUEUED_HANDSHAKES, MAX_QUEUED_PACKETS, PADDING},
+        message::DATA_MIN_LEN,
+        noise::StaticIdentity,
+    },
+    receive::Decrypt,
+    send::{self, Encrypt},
+    transit::{self, Transit},
+};
+use core::sync::atomic::{AtomicU32, Ordering};
+use kernel::{
+    c_str, new_mutex,
+    prelude::*,
+    static_lock_class,
+    str::CStr,
+    sync::Mutex,
+};
+
+/// A device as the stack knows it.
+pub(crate) type Dev = netdev::Dev<Device>;
+/// A counted reference to a device.
+pub(crate) type DeviceRef = NetRef<Device>;
+
+/// What is configured, behind the device's configuration lock.
+pub(crate) struct Config {
+    /// Oldest first, which is by number.
+    pub(crate) peers: KVVec<RcuArc<Peer>>,
+    /// Changes with every change of configuration.
+    pub(crate) generation: u32,
+    pub(crate) spare: Spare,
+    /// The port to listen on; 0: whichever the kernel picks.
+    pub(crate) port: u16,
+    /// Whether the port was asked for, rather than picked by the kernel.
+    pub(crate) port_asked_for: bool,
+    /// The firewall mark.
+    pub(crate) mark: u32,
+    /// Whether whoever set the mark or moved the device last may set marks where it sends.
+    pub(crate) mark_authorised: bool,
+}
+
+/// The private part of a device.
+///
+/// Locks, outermost first: RTNL, `config`, `identity`, then those of peers.
+#[pin_data]
+pub(crate) struct Device {
+    /// The sockets in use; none while the interface is down or its transit namespace gone.
+    pub(crate) transit: BoxSlot<Transit>,
+    pub(crate) allowed_ips: AllowedIps,
+    #[pin]
+    pub(crate) index: IndexTable,
+    pub(crate) by_key: PeerTable,
+    #[pin]
+    pub(crate) identity: RwSem<Option<StaticIdentity<KernelCrypto>>>,
+    #[pin]
+    pub(crate) cookies: CookieChecker,
+    #[pin]
+    pub(crate) config: Mutex<Config>,
+    /// Handshake messages that came in and are not dealt with.
+    pub(crate) handshakes_waiting: AtomicU32,
+    #[pin]
+    pub(crate) encrypt: ParallelQueue<InFlight<Keypair>, Encrypt>,
+    #[pin]
+    pub(crate) decrypt: ParallelQueue<InFlight<Keypair>, Decrypt>,
+    #[pin]
+    pub(crate) handshakes: ParallelQueue<Received<Device>, ReceiveHandshakes>,
+    // Last, since dropped last: the queues above cancel their work on them.
+    pub(crate) crypt_wq: Workqueue,
+    pub(crate) handshake_receive_wq: Workqueue,
+    pub(crate) handshake_send_wq: Workqueue,
+}
+
+static KIND: LinkKind<Device> = LinkKind::new();
+
+/// What the kernel knows of WireGuard devices.
+pub(crate) fn kind() -> &'static LinkKind<Device> {
+    &KIND
+}
+
+impl netdev::Driver for Device {
+    const KIND: &'static CStr = c"wireguard";
+    const OVERHEAD: u32 = DATA_MIN_LEN as u32 + 8 + 40;
+    const PADDING: u32 = PADDING as u32;
+
+    fn kind() -> &'static LinkKind<Self> {
+        kind()
+    }
+
+    fn create(dev: &NetDevice) -> impl PinInit<Self, Error> {
+        let name = dev.name();
+        try_pin_init!(Self {
+            transit: BoxSlot::empty(),
+            allowed_ips: AllowedIps::new(),
+            index <- IndexTable::new(),
+            by_key: PeerTable::new()?,
+            identity <- new_rw!(None, "wg_identity"),
+            cookies <- CookieChecker::new(),
+            config <- new_mutex!(Config {
+                peers: KVVec::new(),
+                generation: 1,
+                spare: Spare::new(),
+                port: 0,
+                port_asked_for: false,
+                mark: 0,
+                mark_authorised: true,
+            }, "wg_config"),
+            handshakes_waiting: AtomicU32::new(0),
+            encrypt <- ParallelQueue::new(MAX_QUEUED_PACKETS as i32, static_lock_class!()),
+            decrypt <- ParallelQueue::new(MAX_QUEUED_PACKETS as i32, static_lock_class!()),
+            handshakes <- ParallelQueue::new(MAX_QUEUED_HANDSHAKES as i32, static_lock_class!()),
+            crypt_wq: Workqueue::new(c_str!("wg-crypt-%s"), Kind::Crypt, name)?,
+            handshake_receive_wq: Workqueue::new(c_str!("wg-kex-%s"), Kind::HandshakeReceive, name)?,
+            handshake_send_wq: Workqueue::new(c_str!("wg-kex-%s"), Kind::HandshakeSend, name)?,
+        }? Error)
+    }
+
+    fn open(dev: &Dev, rtnl: &Rtnl) -> Result {
+        dev.netdev().disable_autoconf(rtnl);
+        let mut config = dev.config.lock();
+        transit::open(dev, rtnl, &mut config)?;
+        for peer in &config.peers {
+            send::send_staged(peer);
+            if peer.timer_state.persistent_keepalive() != 0 {
+                send::keepalive(peer);
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(dev: &Dev, _rtnl: &Rtnl) {
+        let config = dev.config.lock();
+        for peer in &config.peers {
+            peer.purge_staged();
+            peer.timers.stop();
+            peer.forget_handshake();
+            peer.keypairs.clear(&dev.index);
+            peer.allow_handshake();
+        }
+        while dev.handshakes.ring().consume().is_some() {}
+        dev.handshakes_waiting.store(0, Ordering::Relaxed);
+        drop(dev.transit.swap(None).wait());
+    }
+
+    #[inline]
+    fn transmit(dev: &Dev, skb: Skb) -> Result {
+        send::packet(dev, skb)
+    }
+
+    fn destroy(dev: &Dev) {
+        let mut config = dev.config.lock();
+        // Sockets, peers and messages that wait are what refers to the device.
+        drop(dev.transit.swap(None).wait());
+        Peer::remove_all(dev, &mut config);
+        while dev.handshakes.ring().consume().is_some() {}
+        dev.handshake_receive_wq.flush();
+        drop(config);
+        *dev.identity.write() = None;
+        rcu::barrier();
+        debug::device(dev.netdev(), c"Interface destroyed");
+    }
+
+    fn link_net_gone(dev: &Dev, _rtnl: &Rtnl) {
+        debug::device(dev.netdev(), c"Transit namespace exiting");
+        dev.netdev().set_carrier(false);
+        let config = dev.config.lock();
+        drop(dev.transit.swap(None).wait());
+        // Routes that are cached hold devices of the namespace.
+        for peer in &config.peers {
+            peer.endpoint.forget_source();
+        }
+    }
+}
+
+/// What happens to devices when the machine sleeps or is cloned.
+pub(crate) struct Machine;
+
+static NOTIFIERS: Notifiers<Machine> = Notifiers::new();
+
+/// Word of the machine's being suspended, or cloned.
+pub(crate) fn notifiers() -> &'static Notifiers<Machine> {
+    &NOTIFIERS
+}
+
+fn for_each_peer(act: impl Fn(&Dev, &RcuArc<Peer>)) {
+    let rtnl = Rtnl::lock();
+    kind().for_each(&rtnl, |dev| {
+        for peer in &dev.config.lock().peers {
+            act(dev, peer);
+        }
+    });
+}
+
+impl Events for Machine {
+    /// Keys must not be in memory that is written to a disk, or that lies in a stolen laptop.
+    fn suspending() {
+        for_each_peer(|dev, peer| {
+            peer.timers.keep_no_keys();
+            peer.forget_handshake();
+            peer.keypairs.clear(&dev.index);
+        });
+        rcu::barrier();
+    }
+
+    /// Both copies would number their packets alike under the same keys.
+    fn cloned() {
+        for_each_peer(|_, peer| peer.expire_sessions());
+    }
+}

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Peers: what is known of each, and how one comes and goes.
+
+use crate::{
+    device::{Config, Dev, DeviceRef},
+    endpoint::EndpointCell,
+    handshake,
+    kernel::{
+        batch::OrderedQueue,
+        cpu::Sticky,
+        crypto::KernelCrypto,
+        debug,
+        lock::{new_rw, new_spinlock_bh, RwSem},
+        napi::{impl_has_napi, Napi},
+        netdev::Stat,
+        rcu::{self, RcuArc, Shared},
+        skb::{SharedList, SkbList},
+        table::{impl_chained, ChainLink},
+        time,
+    },
+    keypair::{Keypair, Keypairs},
+    protocol::{
+        allowed_ips::OwnerList,
+        constants::{Instant, MAX_PEERS_PER_DEVICE, REKEY_TIMEOUT},
+        cookie::CookieJar,
+        crypto::{PresharedKey, PublicKey},
+        noise::Handshake,
+        timers::TimerState,
+    },
+    receive, send,
+    timers::Timers,
+};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use kernel::{
+    new_work,
+    prelude::*,
+    workqueue::{impl_has_work, Work, WorkItem},
+};
+
+/// A peer.
+///
+/// References: the device's list, the table of public keys, allowed IPs and NAPI each have one
+/// until the peer is removed; so has each of its sessions, and the index table while a handshake is
+/// in progress; work that is queued has one while it is.
+#[pin_data]
+pub(crate) struct Peer {
+    /// Higher than that of every peer before it.
+    pub(crate) id: u64,
+    pub(crate) device: DeviceRef,
+    pub(crate) public_key: PublicKey,
+    dead: AtomicBool,
+    cpu: Sticky,
+    #[pin]
+    pub(crate) keypairs: Keypairs,
+    /// Packets that wait to be encrypted, in particular for a session.
+    #[pin]
+    pub(crate) staged: SharedList,
+    /// Packets that are being encrypted, in order.
+    #[pin]
+    pub(crate) tx: OrderedQueue<Keypair>,
+    /// Packets that are being decrypted, in order.
+    #[pin]
+    pub(crate) rx: OrderedQueue<Keypair>,
+    #[pin]
+    pub(crate) endpoint: EndpointCell,
+    pub(crate) rx_bytes: AtomicU64,
+    pub(crate) tx_bytes: AtomicU64,
+    #[pin]
+    pub(crate) timers: Timers,
+    pub(crate) timer_state: TimerState,
+    #[pin]
+    napi: Napi<Peer>,
+    #[pin]
+    pub(crate) handshake: RwSem<Handshake<KernelCrypto>>,
+    handshake_index: AtomicU32,
+    last_sent_handshake: AtomicU64,
+    #[pin]
+    pub(crate) cookie: RwSem<CookieJar<KernelCrypto>>,
+    last_handshake_seconds: AtomicI64,
+    last_handshake_nanos: AtomicU32,
+    pub(crate) allowed_ips: OwnerList,
+    by_key: ChainLink<Peer>,
+    by_index: ChainLink<Peer>,
+    #[pin]
+    transmit_work: Work<Peer, { Peer::TRANSMIT_WORK }>,
+    #[pin]
+    handshake_work: Work<Peer, { Peer::HANDSHAKE_WORK }>,
+    #[pin]
+    clear_work: Work<Peer, { Peer::CLEAR_WORK }>,
+}
+
+impl_chained! {
+    0: Peer { self.by_key }
+    1: Peer { self.by_index }
+}
+impl_has_napi! { Peer { self.napi } }
+impl_has_work! {
+    impl HasWork<Peer, 0> for Peer { self.transmit_work }
+    impl HasWork<Peer, 1> for Peer { self.handshake_work }
+    impl HasWork<Peer, 2> for Peer { self.clear_work }
+}
+
+impl WorkItem<{ Peer::TRANSMIT_WORK }> for Peer {
+    type Pointer = RcuArc<Self>;
+
+    fn run(this: RcuArc<Self>) {
+        send::transmit_finished(&this);
+    }
+}
+
+impl WorkItem<{ Peer::HANDSHAKE_WORK }> for Peer {
+    type Pointer = RcuArc<Self>;
+
+    fn run(this: RcuArc<Self>) {
+        handshake::send_initiation(&this);
+    }
+}
+
+impl WorkItem<{ Peer::CLEAR_WORK }> for Peer {
+    type Pointer = RcuArc<Self>;
+
+    fn run(this: RcuArc<Self>) {
+        this.forget_handshake();
+        this.keypairs.clear(&this.device.index);
+    }
+}
+
+impl Shared for Peer {
+    fn last_reference(&self) {
+        self.purge_staged();
+    }
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl Peer {
+    pub(crate) const BY_KEY: u64 = 0;
+    pub(crate) const BY_INDEX: u64 = 1;
+    pub(crate) const TRANSMIT_WORK: u64 = 0;
+    pub(crate) const HANDSHAKE_WORK: u64 = 1;
+    pub(crate) const CLEAR_WORK: u64 = 2;
+
+    /// Adds a peer to a device.
+    pub(crate) fn create(
+        dev: &Dev,
+        config: &mut Config,
+        public_key: PublicKey,
+        preshared_key: Option<&PresharedKey<KernelCrypto>>,
+    ) -> Result<RcuArc<Self>> {
+        if config.peers.len() >= MAX_PEERS_PER_DEVICE {
+            return Err(ENOMEM);
+        }
+        config.peers.reserve(1, GFP_KERNEL)?;
+        let mut handshake = Handshake::new(public_key);
+        handshake.set_identity(dev.identity.read().as_ref());
+        if let Some(key) = preshared_key {
+            handshake.set_preshared_key(key);
+        }
+        let peer = RcuArc::pin_init(
+            try_pin_init!(Self {
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+                device: dev.get(),
+                public_key,
+                dead: AtomicBool::new(false),
+                cpu: Sticky::new(),
+                keypairs <- Keypairs::new(),
+                staged <- new_spinlock_bh!(SkbList::new(), "wg_staged"),
+                tx <- OrderedQueue::new(),
+                rx <- OrderedQueue::new(),
+                endpoint <- EndpointCell::new(),
+                rx_bytes: AtomicU64::new(0),
+                tx_bytes: AtomicU64::new(0),
+                timers <- Timers::new(),
+                timer_state: TimerState::new(),
+                napi <- Napi::new(),
+                handshake <- new_rw!(handshake, "wg_handshake"),
+                handshake_index: AtomicU32::new(0),
+                last_sent_handshake: AtomicU64::new(long_ago()),
+                cookie <- new_rw!(CookieJar::new(&public_key), "wg_cookie"),
+                last_handshake_seconds: AtomicI64::new(0),
+                last_handshake_nanos: AtomicU32::new(0),
+                allowed_ips: OwnerList::new(),
+                by_key: ChainLink::new(),
+                by_index: ChainLink::new(),
+                transmit_work <- new_work!("wg_transmit"),
+                handshake_work <- new_work!("wg_send_handshake"),
+                clear_work <- new_work!("wg_clear_keys"),
+            }? Error),
+            GFP_KERNEL,
+        )?;
+        Napi::start(peer.clone(), dev.netdev());
+        dev.by_key.insert(config, peer.clone());
+        // Cannot fail: room was made above.
+        let _ = config.peers.push_within_capacity(peer.clone());
+        debug::peer(dev.netdev(), c"Created", peer.id, None);
+        Ok(peer)
+    }
+
+    /// Removes a peer.
+    pub(crate) fn remove(dev: &Dev, config: &mut Config, peer: &RcuArc<Self>) {
+        if let Ok(at) = config.peers.binary_search_by_key(&peer.id, |other| other.id) {
+            dev.allowed_ips.remove_all_of(&mut config.spare, peer);
+            peer.make_dead(dev, config);
+            drop(config.peers.remove(at));
+            rcu::synchronize();
+            Self::bury(dev, core::slice::from_ref(peer));
+        }
+    }
+
+    /// Removes all peers.
+    pub(crate) fn remove_all(dev: &Dev, config: &mut Config) {
+        if config.peers.is_empty() {
+            return;
+        }
+        // Faster than one peer's after the other's.
+        dev.allowed_ips.clear(&mut config.spare);
+        let peers = core::mem::replace(&mut config.peers, KVVec::new());
+        for peer in &peers {
+            peer.make_dead(dev, config);
+        }
+        rcu::synchronize();
+        Self::bury(dev, &peers);
+    }
+
+    /// Takes a peer out of what it can be found by. After a grace period, nobody who checks
+    /// [`is_dead`](Self::is_dead) in a read section queues anything for it any more.
+    fn make_dead(&self, dev: &Dev, config: &mut Config) {
+        dev.by_key.remove(config, self);
+        self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends what dead peers are still doing. It is done for all of them together, since each step
+    /// waits.
+    fn bury(dev: &Dev, peers: &[RcuArc<Self>]) {
+        for peer in peers {
+            peer.timers.stop();
+        }
+        // A handshake that is being sent or answered may still start a session; being dead, the
+        // peer gets none after this.
+        dev.handshake_send_wq.flush();
+        for peer in peers {
+            peer.forget_handshake();
+            peer.keypairs.clear(&dev.index);
+        }
+        // Packets that entered a queue before are first encrypted or decrypted, then passed on.
+        dev.crypt_wq.flush();
+        dev.crypt_wq.flush();
+        for peer in peers {
+            Napi::stop(&**peer);
+            debug::peer(dev.netdev(), c"Removed", peer.id, None);
+        }
+    }
+
+    /// Whether the peer is being removed.
+    #[inline]
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Drops the packets that wait.
+    pub(crate) fn purge_staged(&self) {
+        let packets = self.staged.lock().take();
+        self.device.netdev().count(Stat::TxDropped, packets.len());
+    }
+
+    /// The CPU that sends this peer's packets.
+    #[inline]
+    pub(crate) fn cpu(&self) -> u32 {
+        self.cpu.get(self.id)
+    }
+
+    /// Has received packets delivered.
+    #[inline]
+    pub(crate) fn schedule_delivery(&self) {
+        self.napi.schedule();
+    }
+
+    pub(crate) fn handshake_index(&self) -> u32 {
+        self.handshake_index.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_handshake_index(&self, index: u32) {
+        self.handshake_index.store(index, Ordering::Relaxed);
+    }
+
+    /// Forgets the handshake that is in progress.
+    pub(crate) fn forget_handshake(&self) {
+        let mut handshake = self.handshake.write();
+        self.device.index.remove_handshake(self);
+        handshake.clear();
+    }
+
+    /// Ends all sessions as soon as there are new ones, and lets a handshake be sent at once.
+    pub(crate) fn expire_sessions(&self) {
+        self.forget_handshake();
+        self.allow_handshake();
+        self.keypairs.expire();
+    }
+
+    /// When a handshake message was last sent.
+    pub(crate) fn last_sent_handshake(&self) -> Instant {
+        Instant(self.last_sent_handshake.load(Ordering::Relaxed))
+    }
+
+    /// A handshake message is being sent.
+    pub(crate) fn note_sent_handshake(&self) {
+        self.last_sent_handshake
+            .store(time::boottime_ns(), Ordering::Relaxed);
+    }
+
+    /// Lets a handshake be sent although one was just now.
+    pub(crate) fn allow_handshake(&self) {
+        self.last_sent_handshake.store(long_ago(), Ordering::Relaxed);
+    }
+
+    /// A handshake is complete.
+    pub(crate) fn note_handshake(&self) {
+        let (seconds, nanos) = time::walltime();
+        self.last_handshake_seconds.store(seconds, Ordering::Relaxed);
+        self.last_handshake_nanos.store(nanos, Ordering::Relaxed);
+    }
+
+    /// When a handshake was last complete: seconds since 1970 and nanoseconds, or zeroes.
+    pub(crate) fn last_handshake(&self) -> (i64, u32) {
+        (
+            self.last_handshake_seconds.load(Ordering::Relaxed),
+            self.last_handshake_nanos.load(Ordering::Relaxed),
+        )
+    }
+}
+
+/// So long ago that a handshake may be sent again.
+fn long_ago() -> u64 {
+    Instant(time::boottime_ns()).before(REKEY_TIMEOUT + 1).0
+}
+
+impl crate::kernel::napi::Poll for Peer {
+    fn poll(
+        this: rcu::Ref<'_, Self>,
+        context: &crate::kernel::napi::PollContext<'_>,
+        budget: u32,
+    ) -> u32 {
+        receive::deliver(this, context, budget)
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How many handshakes each source may send while we are under load.
+
+use crate::{
+    index::buckets,
+    kernel::{
+        crypto::SipKey,
+        lock::{new_spinlock_bh, SpinLockBh},
+        rcu::{BhGuard, RcuArc, Shared},
+        table::{impl_chained, Chain, ChainLink},
+        time,
+    },
+    protocol::{
+        constants::Instant,
+        ratelimit::{Source, TokenBucket},
+    },
+};
+use core::{
+    net::IpAddr,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
+use kernel::prelude::*;
+
+const BUCKETS: usize = 1024;
+/// Sources that are remembered; those that come in addition are refused.
+const MAX_SOURCES: u32 = 8 * BUCKETS as u32;
+/// How often idle sources are forgotten.
+const SWEEP_NS: u64 = 1_000_000_000;
+
+#[pin_data]
+struct Entry {
+    source: Source,
+    #[pin]
+    tokens: SpinLockBh<TokenBucket>,
+    link: ChainLink<Entry>,
+}
+
+impl Shared for Entry {}
+impl_chained! { 0: Entry { self.link } }
+
+/// A token bucket for each source address, of IPv6 for each /64. Each device has one of these, so
+/// that no namespace can use up what another one is entitled to.
+#[pin_data]
+pub(crate) struct RateLimiter {
+    buckets: KVVec<Chain<Entry, 0>>,
+    key: SipKey,
+    entries: AtomicU32,
+    swept: AtomicU64,
+    #[pin]
+    lock: SpinLockBh<()>,
+}
+
+impl RateLimiter {
+    /// No sources seen yet.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            buckets: buckets(BUCKETS, Chain::new)?,
+            key: SipKey::random(),
+            entries: AtomicU32::new(0),
+            swept: AtomicU64::new(0),
+            lock <- new_spinlock_bh!((), "wg_ratelimiter"),
+        })
+    }
+
+    /// Whether a source may have another handshake now. Process context.
+    pub(crate) fn allow(&self, address: IpAddr) -> bool {
+        let now = Instant(time::boottime_ns());
+        self.sweep(now);
+        let source = Source::of(address);
+        let mut bytes = [0; 9];
+        bytes[0] = source.v6.into();
+        bytes[1..].copy_from_slice(&source.bits.to_ne_bytes());
+        let at = self.key.hash(&bytes) as usize & (BUCKETS - 1);
+        let Some(chain) = self.buckets.get(at) else {
+            return false;
+        };
+        let find = |bh: &BhGuard| {
+            let entry = chain.iter(bh).find(|entry| entry.source == source)?;
+            let allowed = entry.tokens.lock().allow(now);
+            Some(allowed)
+        };
+        if let Some(allowed) = find(&BhGuard::new()) {
+            return allowed;
+        }
+        if self.entries.load(Ordering::Relaxed) >= MAX_SOURCES {
+            return false;
+        }
+        let Ok(entry) = RcuArc::pin_init(
+            pin_init!(Entry {
+                source,
+                tokens <- new_spinlock_bh!(TokenBucket::new(now), "wg_tokens"),
+                link: ChainLink::new(),
+            }),
+            GFP_KERNEL,
+        ) else {
+            return false;
+        };
+        let mut guard = self.lock.lock();
+        // Another CPU may have been faster.
+        if let Some(allowed) = find(&BhGuard::new()) {
+            return allowed;
+        }
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        chain.insert(&mut guard, entry);
+        true
+    }
+
+    /// Forgets sources that have been silent, every now and then.
+    fn sweep(&self, now: Instant) {
+        let swept = self.swept.load(Ordering::Relaxed);
+        if now.0.wrapping_sub(swept) < SWEEP_NS
+            || self
+                .swept
+                .compare_exchange(swept, now.0, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return;
+        }
+        for chain in &self.buckets {
+            let bh = BhGuard::new();
+            let mut guard = self.lock.lock();
+            for entry in chain.iter(&bh) {
+                if entry.tokens.lock().is_idle(now) {
+                    drop(chain.remove(&mut guard, entry.value()));
+                    self.entries.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}

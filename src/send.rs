@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packets on their way out: from the stack, through encryption on all CPUs, to the socket.
+
+use crate::{
+    device::Dev,
+    handshake,
+    ip::IpHeader,
+    kernel::{
+        batch::{Batch, InFlight, Outcome},
+        debug,
+        netdev::Stat,
+        rcu::{BhGuard, RcuArc},
+        skb::{Packet, Skb, SkbList},
+        time,
+        workqueue::Job,
+    },
+    keypair::Keypair,
+    peer::Peer,
+    protocol::constants::{padding_for, Instant, MAX_STAGED_PACKETS},
+    protocol::message::DATA_MIN_LEN,
+    socket,
+    timers::PeerTimers,
+};
+use kernel::prelude::*;
+
+/// Takes a packet from the stack.
+pub(crate) fn packet(dev: &Dev, mut skb: Skb) -> Result {
+    let netdev = dev.netdev();
+    let Some(destination) = destination(&skb) else {
+        debug::device(netdev, c"Invalid IP packet");
+        netdev.count(Stat::TxErrors, 1);
+        return Err(EPROTONOSUPPORT);
+    };
+    let peer = {
+        let bh = BhGuard::new();
+        dev.allowed_ips.lookup(&bh, destination)
+    };
+    let Some(peer) = peer else {
+        debug::stranger(netdev, c"No peer has allowed IPs matching", Some((destination, 0).into()));
+        return refuse(dev, skb, ENOKEY);
+    };
+    if !peer.endpoint.is_set() {
+        debug::peer(netdev, c"No valid endpoint has been configured or discovered for", peer.id, None);
+        return refuse(dev, skb, EDESTADDRREQ);
+    }
+    let mtu = skb.mtu(netdev);
+    let segments = match skb.segment() {
+        Ok(segments) => segments,
+        Err((original, error)) => {
+            skb = original;
+            return refuse(dev, skb, error);
+        }
+    };
+    stage(&peer, segments, mtu);
+    send_staged(&peer);
+    Ok(())
+}
+
+#[inline]
+fn destination(skb: &Skb) -> Option<core::net::IpAddr> {
+    let view = skb.view();
+    Some(IpHeader::parse_as(view.network(), view.protocol())?.destination())
+}
+
+fn refuse(dev: &Dev, mut skb: Skb, error: Error) -> Result {
+    skb.refuse_unreachable();
+    dev.netdev().count(Stat::TxErrors, 1);
+    Err(error)
+}
+
+/// Puts packets behind those that wait already, which make room if there are too many of them.
+#[inline]
+fn stage(peer: &Peer, mut segments: SkbList, mtu: u32) {
+    let mut packets = SkbList::new();
+    while let Some(skb) = segments.pop_front() {
+        if let Some(mut skb) = skb.unshare() {
+            // Its route was needed for an ICMP error at most, up to here.
+            skb.drop_route();
+            skb.packet().control_mut().mtu = mtu;
+            packets.push_back(skb);
+        }
+    }
+    let mut staged = peer.staged.lock();
+    // Before the new ones come, so that segments of one packet are not torn apart.
+    while staged.len() > MAX_STAGED_PACKETS {
+        drop(staged.pop_front());
+        peer.device.netdev().count(Stat::TxDropped, 1);
+    }
+    staged.append(packets);
+}
+
+/// Sends an empty packet, or whatever waits.
+pub(crate) fn keepalive(peer: &RcuArc<Peer>) {
+    if peer.staged.lock().is_empty() {
+        let Some(mut skb) = Skb::empty() else { return };
+        skb.packet().control_mut().mtu = peer.device.netdev().mtu();
+        debug::peer(
+            peer.device.netdev(),
+            c"Sending keepalive packet to",
+            peer.id,
+            peer.endpoint.address(),
+        );
+        peer.staged.lock().push_back(skb);
+    }
+    send_staged(peer);
+}
+
+/// Sends the packets that wait, or starts a handshake for them to wait for.
+pub(crate) fn send_staged(peer: &RcuArc<Peer>) {
+    let mut packets = peer.staged.lock().take();
+    if packets.is_empty() {
+        return;
+    }
+    let keypair = {
+        let bh = BhGuard::new();
+        peer.keypairs.current(&bh).and_then(|keypair| keypair.get())
+    };
+    if let Some(keypair) = keypair.filter(|keypair| keypair.may_send()) {
+        if assign_counters(&keypair, &mut packets) {
+            return encrypt(peer, packets, keypair);
+        }
+        keypair.stop_sending();
+    }
+    // Waiting may last, and must not block the sending sockets.
+    for mut packet in packets.iter_mut() {
+        packet.orphan();
+    }
+    {
+        // In front of what came meanwhile.
+        let mut staged = peer.staged.lock();
+        let newer = staged.take();
+        staged.append(packets);
+        staged.append(newer);
+    }
+    handshake::queue_initiation(peer, false);
+}
+
+/// Numbers the packets. `false`: there are not enough numbers left.
+#[inline]
+fn assign_counters(keypair: &Keypair, packets: &mut SkbList) -> bool {
+    for mut packet in packets.iter_mut() {
+        let ds = packet.ecn_for_outer();
+        let Some(counter) = keypair.next_counter() else {
+            return false;
+        };
+        let control = packet.control_mut();
+        control.ds = ds;
+        control.nonce = counter;
+    }
+    true
+}
+
+#[inline]
+fn encrypt(peer: &RcuArc<Peer>, packets: SkbList, keypair: RcuArc<Keypair>) {
+    let Some(batch) = Batch::new(packets, keypair) else {
+        return;
+    };
+    let bh = BhGuard::new();
+    if peer.is_dead() {
+        return;
+    }
+    let dev = &peer.device;
+    // A full queue drops the batch.
+    let Ok(work) = peer.tx.push(batch) else {
+        return;
+    };
+    if let Err(work) = dev.encrypt.push(work, &dev.crypt_wq) {
+        finish(work, Outcome::Failed);
+    }
+    drop(bh);
+}
+
+/// Encrypts.
+pub(crate) struct Encrypt;
+
+impl Job<InFlight<Keypair>> for Encrypt {
+    fn run(mut work: InFlight<Keypair>) {
+        let (mut packets, keypair) = work.packets();
+        let sealed = packets.all(|mut packet| seal(&mut packet, keypair));
+        finish(work, if sealed { Outcome::Done } else { Outcome::Failed });
+    }
+}
+
+#[inline]
+fn seal(packet: &mut Packet<'_>, keypair: &Keypair) -> bool {
+    let control = packet.control();
+    let (counter, mtu) = (control.nonce, control.mtu);
+    let padding = padding_for(packet.len() as usize, mtu as usize) as u32;
+    let header = keypair.header(counter);
+    let sealed = packet.seal(header, padding, counter, keypair.sending_key());
+    if sealed {
+        packet.scrub(true);
+    }
+    sealed
+}
+
+/// Ends the parallel stage of a batch and wakes the peer's serial one.
+#[inline]
+fn finish(work: InFlight<Keypair>, outcome: Outcome) {
+    let keypair = work.finish(outcome);
+    let peer = &keypair.peer;
+    peer.device
+        .crypt_wq
+        .queue_on::<Peer, { Peer::TRANSMIT_WORK }>(peer.cpu(), peer.clone());
+}
+
+/// Sends what is encrypted, in order.
+pub(crate) fn transmit_finished(peer: &RcuArc<Peer>) {
+    let Some(mut queue) = peer.tx.drain() else {
+        return;
+    };
+    while let Some((batch, outcome)) = queue.next() {
+        let (packets, _keypair) = batch.into_parts();
+        match outcome {
+            Outcome::Done => transmit(peer, packets),
+            Outcome::Failed => drop(packets),
+        }
+        crate::kernel::workqueue::yield_if_needed();
+    }
+}
+
+#[inline]
+fn transmit(peer: &RcuArc<Peer>, mut packets: SkbList) {
+    let host = PeerTimers(peer.borrow());
+    peer.timer_state.any_authenticated_traversal(&host);
+    peer.timer_state.any_authenticated_sent(&host);
+    let mut data_sent = false;
+    while let Some(mut skb) = packets.pop_front() {
+        let is_keepalive = skb.view().len() as usize == DATA_MIN_LEN;
+        let ds = skb.packet().control().ds;
+        let sent = socket::send_to_peer(peer, skb, ds).is_ok();
+        data_sent |= sent && !is_keepalive;
+    }
+    if data_sent {
+        peer.timer_state.data_sent(&host);
+    }
+    keep_key_fresh(peer);
+}
+
+/// Starts a handshake if the session that is sent under is getting old.
+#[inline]
+fn keep_key_fresh(peer: &RcuArc<Peer>) {
+    let age = {
+        let bh = BhGuard::new();
+        peer.keypairs.current(&bh).and_then(|keypair| keypair.age())
+    };
+    if age.is_some_and(|age| age.wants_rekey_after_send(Instant(time::boottime_ns()))) {
+        handshake::queue_initiation(peer, false);
+    }
+}

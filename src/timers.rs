@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A peer's five timers: the protocol decides, this carries out.
+
+use crate::{
+    handshake,
+    kernel::{
+        debug,
+        random,
+        rcu::{RcuArc, Ref},
+        time::Jiffies,
+        timer::{impl_has_timer, new_timer, Expire, Timer},
+    },
+    peer::Peer,
+    protocol::timers::{Action, Host, Timer as Which},
+    send,
+};
+use kernel::prelude::*;
+
+/// The timers of a peer.
+#[pin_data]
+pub(crate) struct Timers {
+    #[pin]
+    retransmit_handshake: Timer<Peer, 0>,
+    #[pin]
+    send_keepalive: Timer<Peer, 1>,
+    #[pin]
+    new_handshake: Timer<Peer, 2>,
+    #[pin]
+    zero_key_material: Timer<Peer, 3>,
+    #[pin]
+    persistent_keepalive: Timer<Peer, 4>,
+}
+
+impl_has_timer! {
+    0: Peer { self.timers.retransmit_handshake }
+    1: Peer { self.timers.send_keepalive }
+    2: Peer { self.timers.new_handshake }
+    3: Peer { self.timers.zero_key_material }
+    4: Peer { self.timers.persistent_keepalive }
+}
+
+impl Timers {
+    /// None of them armed.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            retransmit_handshake <- new_timer!("wg_retransmit_handshake"),
+            send_keepalive <- new_timer!("wg_send_keepalive"),
+            new_handshake <- new_timer!("wg_new_handshake"),
+            zero_key_material <- new_timer!("wg_zero_key_material"),
+            persistent_keepalive <- new_timer!("wg_persistent_keepalive"),
+        })
+    }
+
+    /// Keys were wiped already: no need for it later.
+    pub(crate) fn keep_no_keys(&self) {
+        self.zero_key_material.disarm();
+    }
+
+    /// Calls all of them off, and waits for what they were doing.
+    pub(crate) fn stop(&self) {
+        self.retransmit_handshake.disarm_sync();
+        self.send_keepalive.disarm_sync();
+        self.new_handshake.disarm_sync();
+        self.zero_key_material.disarm_sync();
+        self.persistent_keepalive.disarm_sync();
+    }
+}
+
+/// A peer as the protocol's timer rules see it.
+pub(crate) struct PeerTimers<'a>(pub(crate) Ref<'a, Peer>);
+
+impl Host for PeerTimers<'_> {
+    #[inline]
+    fn arm(&self, which: Which, after_ms: u64) {
+        let peer = self.0;
+        if !self.is_running() || peer.is_dead() {
+            return;
+        }
+        let after = Jiffies::from_ms(u32::try_from(after_ms).unwrap_or(u32::MAX));
+        match which {
+            Which::RetransmitHandshake => Timer::<Peer, 0>::arm(peer, after),
+            Which::SendKeepalive => Timer::<Peer, 1>::arm(peer, after),
+            Which::NewHandshake => Timer::<Peer, 2>::arm(peer, after),
+            Which::ZeroKeyMaterial => Timer::<Peer, 3>::arm(peer, after),
+            Which::PersistentKeepalive => Timer::<Peer, 4>::arm(peer, after),
+        }
+    }
+
+    #[inline]
+    fn disarm(&self, which: Which) {
+        let timers = &self.0.value().timers;
+        match which {
+            Which::RetransmitHandshake => timers.retransmit_handshake.disarm(),
+            Which::SendKeepalive => timers.send_keepalive.disarm(),
+            Which::NewHandshake => timers.new_handshake.disarm(),
+            Which::ZeroKeyMaterial => timers.zero_key_material.disarm(),
+            Which::PersistentKeepalive => timers.persistent_keepalive.disarm(),
+        }
+    }
+
+    #[inline]
+    fn is_armed(&self, which: Which) -> bool {
+        let timers = &self.0.value().timers;
+        match which {
+            Which::RetransmitHandshake => timers.retransmit_handshake.is_armed(),
+            Which::SendKeepalive => timers.send_keepalive.is_armed(),
+            Which::NewHandshake => timers.new_handshake.is_armed(),
+            Which::ZeroKeyMaterial => timers.zero_key_material.is_armed(),
+            Which::PersistentKeepalive => timers.persistent_keepalive.is_armed(),
+        }
+    }
+
+    #[inline]
+    fn is_running(&self) -> bool {
+        self.0.device.netdev().is_running()
+    }
+
+    fn random_below(&self, bound: u32) -> u32 {
+        random::below(bound)
+    }
+}
+
+/// Runs in softirq context.
+fn expired(this: Ref<'_, Peer>, which: Which) {
+    // Nothing is left to be done for a peer that nobody refers to.
+    let Some(peer) = this.get() else { return };
+    let host = PeerTimers(peer.borrow());
+    match peer.timer_state.expired(&host, which) {
+        Action::None => (),
+        Action::SendKeepalive { another } => {
+            send::keepalive(&peer);
+            if another {
+                peer.timer_state.rearm_keepalive(&host);
+            }
+        }
+        Action::InitiateHandshake { is_retry } => {
+            say(&peer, c"Retrying handshake with");
+            // The source address may be the cause of the trouble.
+            peer.endpoint.forget_source();
+            handshake::queue_initiation(&peer, is_retry);
+        }
+        Action::GiveUp => {
+            say(&peer, c"Giving up the handshake with");
+            peer.purge_staged();
+        }
+        Action::ZeroKeys => {
+            if !peer.is_dead() {
+                say(&peer, c"Zeroing the keys for");
+                peer.device.handshake_send_wq.queue::<Peer, { Peer::CLEAR_WORK }>(peer.clone());
+            }
+        }
+    }
+}
+
+fn say(peer: &RcuArc<Peer>, what: &'static kernel::str::CStr) {
+    debug::peer(peer.device.netdev(), what, peer.id, peer.endpoint.address());
+}
+
+impl Expire<0> for Peer {
+    fn expired(this: Ref<'_, Self>) {
+        expired(this, Which::RetransmitHandshake);
+    }
+}
+
+impl Expire<1> for Peer {
+    fn expired(this: Ref<'_, Self>) {
+        expired(this, Which::SendKeepalive);
+    }
+}
+
+impl Expire<2> for Peer {
+    fn expired(this: Ref<'_, Self>) {
+        expired(this, Which::NewHandshake);
+    }
+}
+
+impl Expire<3> for Peer {
+    fn expired(this: Ref<'_, Self>) {
+        expired(this, Which::ZeroKeyMaterial);
+    }
+}
+
+impl Expire<4> for Peer {
+    fn expired(this: Ref<'_, Self>) {
+        expired(this, Which::PersistentKeepalive);
+    }
+}
