@@ -1,0 +1,875 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The trie of allowed IPs against a list of prefixes that is searched from end
+//! to end, with storage that runs out, links that lie, and readers that run
+//! while it changes.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use wireguard_protocol::protocol::allowed_ips::{
+    Arena, ArenaMut, Node, NodeId, OutOfNodes, OwnerList, Prefix, Slot, Table,
+};
+
+/// An owner of prefixes.
+#[derive(Debug)]
+struct Peer {
+    name: usize,
+    list: OwnerList,
+}
+
+impl Peer {
+    fn new(name: usize) -> Arc<Self> {
+        Arc::new(Peer {
+            name,
+            list: OwnerList::new(),
+        })
+    }
+}
+
+#[derive(Default)]
+struct PeerSlot {
+    // Tells without waiting for a lock.
+    set: AtomicBool,
+    peer: Mutex<Option<Arc<Peer>>>,
+}
+
+impl PeerSlot {
+    fn acquire(&self) -> Option<Arc<Peer>> {
+        self.peer.lock().unwrap().clone()
+    }
+}
+
+impl Slot for PeerSlot {
+    type Owner = Arc<Peer>;
+
+    fn is_set(&self) -> bool {
+        self.set.load(Ordering::Acquire)
+    }
+
+    fn set(&self, owner: Arc<Peer>) {
+        *self.peer.lock().unwrap() = Some(owner);
+        self.set.store(true, Ordering::Release);
+    }
+
+    fn clear(&self) {
+        self.set.store(false, Ordering::Release);
+        *self.peer.lock().unwrap() = None;
+    }
+
+    fn list_of(owner: &Arc<Peer>) -> &OwnerList {
+        &owner.list
+    }
+
+    fn with_list<R>(&self, act: impl FnOnce(&OwnerList) -> R) -> Option<R> {
+        let peer = self.acquire()?;
+        Some(act(&peer.list))
+    }
+}
+
+struct Nodes(Vec<Node<PeerSlot>>);
+
+impl Nodes {
+    fn new(count: usize) -> Self {
+        Nodes((0..count).map(|_| Node::new(PeerSlot::default())).collect())
+    }
+}
+
+impl Arena for Nodes {
+    type Value = PeerSlot;
+
+    fn get(&self, id: NodeId) -> Option<&Node<PeerSlot>> {
+        self.0.get(id.index() as usize)
+    }
+}
+
+/// What the writer holds.
+struct Storage<'a> {
+    nodes: &'a Nodes,
+    free: Vec<NodeId>,
+    retired: Vec<NodeId>,
+    /// Allocations that will still succeed.
+    budget: usize,
+}
+
+impl<'a> Storage<'a> {
+    fn new(nodes: &'a Nodes) -> Self {
+        Storage {
+            nodes,
+            free: (0..nodes.0.len() as u32)
+                .map(|index| NodeId::from_index(index).unwrap())
+                .collect(),
+            retired: Vec::new(),
+            budget: usize::MAX,
+        }
+    }
+
+    fn in_use(&self) -> usize {
+        self.nodes.0.len() - self.free.len() - self.retired.len()
+    }
+
+    fn grace_period(&mut self) {
+        self.free.append(&mut self.retired);
+    }
+}
+
+impl Arena for Storage<'_> {
+    type Value = PeerSlot;
+
+    fn get(&self, id: NodeId) -> Option<&Node<PeerSlot>> {
+        self.nodes.get(id)
+    }
+}
+
+impl ArenaMut for Storage<'_> {
+    fn alloc(&mut self) -> Option<NodeId> {
+        self.budget = self.budget.checked_sub(1)?;
+        let id = self.free.pop()?;
+        assert!(!self.get(id).unwrap().value().is_set());
+        Some(id)
+    }
+
+    fn retire(&mut self, id: NodeId) {
+        assert!(!self.get(id).unwrap().value().is_set());
+        assert!(!self.free.contains(&id) && !self.retired.contains(&id));
+        self.retired.push(id);
+    }
+}
+
+/// An address and how many of its bits count, as plain data.
+type Net = (IpAddr, u8);
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(ip) => u128::from(u32::from(ip)) << 96,
+        IpAddr::V6(ip) => ip.into(),
+    }
+}
+
+fn max_length(address: IpAddr) -> u8 {
+    if address.is_ipv4() {
+        32
+    } else {
+        128
+    }
+}
+
+fn from_bits(like: IpAddr, bits: u128) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::from((bits >> 96) as u32).into(),
+        IpAddr::V6(_) => Ipv6Addr::from(bits).into(),
+    }
+}
+
+fn mask(length: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
+}
+
+fn masked((address, length): Net) -> Net {
+    (from_bits(address, bits(address) & mask(length)), length)
+}
+
+fn matches((network, length): Net, address: IpAddr) -> bool {
+    network.is_ipv4() == address.is_ipv4() && (bits(network) ^ bits(address)) & mask(length) == 0
+}
+
+fn prefix((address, length): Net) -> Prefix {
+    Prefix::new(address, length).unwrap()
+}
+
+/// All there is, oldest first.
+#[derive(Clone, Default)]
+struct Model(Vec<(Net, usize)>);
+
+impl Model {
+    fn insert(&mut self, net: Net, owner: usize) {
+        let net = masked(net);
+        self.0.retain(|(other, _)| *other != net);
+        self.0.push((net, owner));
+    }
+
+    fn remove(&mut self, net: Net, owner: usize) -> bool {
+        let before = self.0.len();
+        self.0.retain(|entry| *entry != (masked(net), owner));
+        self.0.len() != before
+    }
+
+    fn lookup(&self, address: IpAddr) -> Option<usize> {
+        self.0
+            .iter()
+            .filter(|(net, _)| matches(*net, address))
+            .max_by_key(|(net, _)| net.1)
+            .map(|(_, owner)| *owner)
+    }
+
+    fn of(&self, owner: usize) -> Vec<Net> {
+        self.0
+            .iter()
+            .filter(|entry| entry.1 == owner)
+            .map(|entry| entry.0)
+            .collect()
+    }
+
+    /// How many nodes a trie needs at the least: one for each entry, and one for
+    /// each prefix that two entries have in common and that is not an entry.
+    fn nodes_needed(&self) -> usize {
+        let nets: BTreeSet<Net> = self.0.iter().map(|entry| entry.0).collect();
+        let mut needed = nets.clone();
+        let sorted: Vec<Net> = nets.into_iter().collect();
+        for pair in sorted.windows(2) {
+            let [a, b] = pair else { unreachable!() };
+            if a.0.is_ipv4() == b.0.is_ipv4() {
+                let common = (bits(a.0) ^ bits(b.0)).leading_zeros() as u8;
+                needed.insert(masked((a.0, common.min(a.1).min(b.1))));
+            }
+        }
+        needed.len()
+    }
+
+    /// The addresses at which something might change.
+    fn interesting(&self) -> BTreeSet<IpAddr> {
+        let mut addresses = BTreeSet::new();
+        for ((network, length), _) in &self.0 {
+            let first = bits(*network);
+            let last = first | !mask(*length);
+            let unit = if network.is_ipv4() { 1 << 96 } else { 1 };
+            for at in [
+                first,
+                last,
+                first.wrapping_sub(unit),
+                last.wrapping_add(unit),
+            ] {
+                addresses.insert(from_bits(*network, at));
+            }
+        }
+        addresses
+    }
+}
+
+const OWNERS: usize = 4;
+
+struct Both<'a> {
+    table: Table,
+    storage: Storage<'a>,
+    peers: Vec<Arc<Peer>>,
+    model: Model,
+}
+
+impl<'a> Both<'a> {
+    fn new(nodes: &'a Nodes) -> Self {
+        Both {
+            table: Table::new(),
+            storage: Storage::new(nodes),
+            peers: (0..OWNERS).map(Peer::new).collect(),
+            model: Model::default(),
+        }
+    }
+
+    fn lookup(&self, address: IpAddr) -> Option<usize> {
+        self.table
+            .lookup(&self.storage, address, PeerSlot::acquire)
+            .map(|peer| peer.name)
+    }
+
+    fn insert(&mut self, net: Net, owner: usize) -> Result<(), OutOfNodes> {
+        let peer = self.peers[owner].clone();
+        let seq = self.table.seq();
+        let result = self.table.insert(&mut self.storage, prefix(net), peer);
+        assert_ne!(self.table.seq(), seq);
+        if result.is_ok() {
+            self.model.insert(net, owner);
+        }
+        result
+    }
+
+    /// Lets the insertion run out of nodes as often as it can before it
+    /// succeeds, and returns how often that was.
+    fn insert_with_setbacks(&mut self, net: Net, owner: usize) -> usize {
+        for budget in 0.. {
+            self.storage.budget = budget;
+            let before = self.storage.in_use();
+            let result = self.insert(net, owner);
+            self.storage.budget = usize::MAX;
+            if result.is_ok() {
+                return budget;
+            }
+            assert_eq!(self.storage.in_use(), before);
+            self.check();
+        }
+        unreachable!()
+    }
+
+    fn remove(&mut self, net: Net, owner: usize) {
+        let seq = self.table.seq();
+        let list = &self.peers[owner].list;
+        let removed = self.table.remove(&mut self.storage, prefix(net), list);
+        assert_eq!(removed, self.model.remove(net, owner));
+        assert_ne!(self.table.seq(), seq);
+    }
+
+    fn remove_by_owner(&mut self, owner: usize) {
+        let list = &self.peers[owner].list;
+        self.table.remove_by_owner(&mut self.storage, list);
+        self.model.0.retain(|entry| entry.1 != owner);
+    }
+
+    fn clear(&mut self) {
+        self.table.clear(&mut self.storage);
+        self.model.0.clear();
+    }
+
+    fn check(&self) {
+        for (owner, peer) in self.peers.iter().enumerate() {
+            let listed: Vec<Net> = peer
+                .list
+                .iter(&self.storage)
+                .map(|(_, prefix)| (prefix.address(), prefix.length()))
+                .collect();
+            assert_eq!(listed, self.model.of(owner));
+            assert_eq!(peer.list.len() as usize, listed.len());
+            assert_eq!(peer.list.is_empty(), listed.is_empty());
+            // References are neither lost nor left behind.
+            assert_eq!(Arc::strong_count(peer), 1 + listed.len());
+        }
+        assert_eq!(self.storage.in_use(), self.model.nodes_needed());
+        for address in self.model.interesting() {
+            assert_eq!(
+                self.lookup(address),
+                self.model.lookup(address),
+                "{address}"
+            );
+        }
+    }
+}
+
+/// Few enough bits vary that prefixes nest, collide and fork.
+fn address() -> impl Strategy<Value = IpAddr> {
+    let varying = |bytes: &'static [u8]| prop::sample::select(bytes);
+    prop_oneof![
+        (
+            varying(&[0, 10, 11, 138]),
+            varying(&[0, 1, 128, 255]),
+            0..4u8,
+            any::<u8>()
+        )
+            .prop_map(|(a, b, c, d)| Ipv4Addr::new(a, b, c, d).into()),
+        (
+            0..4u16,
+            varying(&[0, 1, 128]),
+            0..3u64,
+            prop::sample::select(&[0, 1, u64::MAX][..])
+        )
+            .prop_map(|(a, b, c, d)| {
+                let high = u64::from(a) << 56 | u64::from(b) << 30 | c;
+                Ipv6Addr::from(u128::from(high) << 64 | u128::from(d)).into()
+            }),
+        any::<u32>().prop_map(|ip| Ipv4Addr::from(ip).into()),
+        any::<u128>().prop_map(|ip| Ipv6Addr::from(ip).into()),
+    ]
+}
+
+fn net() -> impl Strategy<Value = Net> {
+    (address(), 0..=128u8, 0..6u8).prop_map(|(address, length, kind)| {
+        let max = max_length(address);
+        let length = match kind {
+            0 => max,
+            1 => length % 12,
+            2 => length / 8 * 8,
+            _ => length,
+        };
+        (address, length % (max + 1))
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Insert(Net, usize),
+    Remove(Net, usize),
+    RemoveKnown(prop::sample::Index, bool),
+    MoveKnown(prop::sample::Index, usize),
+    RemoveOwner(usize),
+    Clear,
+    Lookup(IpAddr),
+    GracePeriod,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        20 => (net(), 0..OWNERS).prop_map(|(net, owner)| Op::Insert(net, owner)),
+        2 => (net(), 0..OWNERS).prop_map(|(net, owner)| Op::Remove(net, owner)),
+        10 => (any::<prop::sample::Index>(), prop::bool::weighted(0.9))
+            .prop_map(|(index, right)| Op::RemoveKnown(index, right)),
+        4 => (any::<prop::sample::Index>(), 0..OWNERS)
+            .prop_map(|(index, owner)| Op::MoveKnown(index, owner)),
+        1 => (0..OWNERS).prop_map(Op::RemoveOwner),
+        1 => prop::bool::weighted(0.2).prop_map(|all| if all { Op::Clear } else { Op::GracePeriod }),
+        10 => address().prop_map(Op::Lookup),
+        3 => Just(Op::GracePeriod),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn agrees_with_the_model(ops in prop::collection::vec(op(), 1..120)) {
+        let nodes = Nodes::new(600);
+        let mut both = Both::new(&nodes);
+        for op in ops {
+            match op {
+                Op::Insert(net, owner) => {
+                    prop_assert!(both.insert_with_setbacks(net, owner) <= 2);
+                }
+                Op::Remove(net, owner) => both.remove(net, owner),
+                Op::RemoveKnown(index, right) if !both.model.0.is_empty() => {
+                    let (net, owner) = *index.get(&both.model.0);
+                    both.remove(net, if right { owner } else { (owner + 1) % OWNERS });
+                }
+                Op::MoveKnown(index, owner) if !both.model.0.is_empty() => {
+                    let (net, _) = *index.get(&both.model.0);
+                    // What exists already takes no node to move.
+                    prop_assert_eq!(both.insert_with_setbacks(net, owner), 0);
+                }
+                Op::RemoveOwner(owner) => both.remove_by_owner(owner),
+                Op::Clear => both.clear(),
+                Op::Lookup(address) => {
+                    prop_assert_eq!(both.lookup(address), both.model.lookup(address));
+                }
+                _ => both.storage.grace_period(),
+            }
+            both.check();
+        }
+        both.clear();
+        both.check();
+        prop_assert_eq!(both.storage.in_use(), 0);
+    }
+
+    #[test]
+    fn prefixes_are_masked(address in address(), length in 0..=255u8) {
+        let prefix = Prefix::new(address, length);
+        prop_assert_eq!(prefix.is_some(), length <= max_length(address));
+        if let Some(prefix) = prefix {
+            let expected = masked((address, length));
+            prop_assert_eq!((prefix.address(), prefix.length()), expected);
+            prop_assert_eq!(prefix.is_v6(), address.is_ipv6());
+            prop_assert_eq!(Prefix::new(expected.0, length), Some(prefix));
+        }
+    }
+
+    /// Whatever a link leads to, a lookup ends, and so does everything else.
+    #[test]
+    fn contradictory_links_do_no_harm(
+        nets in prop::collection::vec((net(), 0..OWNERS), 1..60),
+        factor: u32,
+        offset: u32,
+        addresses in prop::collection::vec(address(), 20),
+    ) {
+        let nodes = Nodes::new(200);
+        let mut both = Both::new(&nodes);
+        for (net, owner) in nets {
+            both.insert(net, owner).unwrap();
+        }
+        let mut scrambled = Scrambled { storage: both.storage, factor, offset };
+        for address in addresses {
+            both.table.find(&scrambled, address);
+            both.table.lookup(&scrambled, address, PeerSlot::acquire);
+        }
+        for peer in &both.peers {
+            prop_assert!(peer.list.iter(&scrambled).count() <= 60);
+        }
+        for (index, (net, owner)) in both.model.0.iter().enumerate() {
+            let peer = &both.peers[*owner];
+            if index % 2 == 0 {
+                both.table.remove(&mut scrambled, prefix(*net), &peer.list);
+            } else {
+                let _ = both.table.insert(&mut scrambled, prefix(*net), peer.clone());
+            }
+        }
+        for peer in &both.peers {
+            both.table.remove_by_owner(&mut scrambled, &peer.list);
+        }
+    }
+}
+
+/// Storage that returns another node than asked for.
+struct Scrambled<'a> {
+    storage: Storage<'a>,
+    factor: u32,
+    offset: u32,
+}
+
+impl Arena for Scrambled<'_> {
+    type Value = PeerSlot;
+
+    fn get(&self, id: NodeId) -> Option<&Node<PeerSlot>> {
+        let index = id
+            .index()
+            .wrapping_mul(self.factor)
+            .wrapping_add(self.offset);
+        self.storage.get(NodeId::from_index(index % 201)?)
+    }
+}
+
+impl ArenaMut for Scrambled<'_> {
+    fn alloc(&mut self) -> Option<NodeId> {
+        self.storage.free.pop()
+    }
+
+    fn retire(&mut self, _: NodeId) {}
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn parse(text: &str) -> Net {
+    let (address, length) = text.split_once('/').unwrap();
+    (ip(address), length.parse().unwrap())
+}
+
+#[test]
+fn nodes_are_small() {
+    assert_eq!(size_of::<Node<u64>>(), 48);
+    assert_eq!(size_of::<Option<NodeId>>(), 4);
+}
+
+#[test]
+fn the_most_specific_entry_wins() {
+    let nodes = Nodes::new(100);
+    let mut both = Both::new(&nodes);
+    for (net, owner) in [
+        ("0.0.0.0/0", 0),
+        ("10.0.0.0/8", 1),
+        ("10.1.0.0/16", 2),
+        ("10.1.2.3/32", 3),
+        ("::/0", 3),
+        ("2001:db8::/32", 2),
+        ("2001:db8::1/128", 1),
+    ] {
+        both.insert(parse(net), owner).unwrap();
+        both.check();
+    }
+    for (address, owner) in [
+        ("9.255.255.255", 0),
+        ("10.0.0.0", 1),
+        ("10.0.255.255", 1),
+        ("10.1.0.0", 2),
+        ("10.1.2.2", 2),
+        ("10.1.2.3", 3),
+        ("10.1.2.4", 2),
+        ("10.2.0.0", 1),
+        ("11.0.0.0", 0),
+        ("2001:db7:ffff::", 3),
+        ("2001:db8::", 2),
+        ("2001:db8::1", 1),
+        ("2001:db8::2", 2),
+        ("2001:db9::", 3),
+    ] {
+        assert_eq!(both.lookup(ip(address)), Some(owner), "{address}");
+    }
+    both.remove(parse("0.0.0.0/0"), 0);
+    assert_eq!(both.lookup(ip("11.0.0.0")), None);
+    assert_eq!(both.lookup(ip("10.0.0.1")), Some(1));
+    // IPv4 addresses are no IPv6 addresses.
+    assert_eq!(both.lookup(ip("::ffff:10.1.2.3")), Some(3));
+    both.remove(parse("::/0"), 3);
+    assert_eq!(both.lookup(ip("::ffff:10.1.2.3")), None);
+    assert_eq!(both.lookup(ip("::10.1.2.3")), None);
+    assert_eq!(both.lookup(ip("a01:203::")), None);
+}
+
+#[test]
+fn host_bits_do_not_count() {
+    let nodes = Nodes::new(10);
+    let mut both = Both::new(&nodes);
+    both.insert(parse("10.0.0.5/8"), 0).unwrap();
+    let (id, prefix) = both.peers[0].list.iter(&both.storage).next().unwrap();
+    assert_eq!((prefix.address(), prefix.length()), (ip("10.0.0.0"), 8));
+    assert_eq!(both.storage.get(id).unwrap().prefix(), prefix);
+    assert_eq!(both.lookup(ip("10.200.0.1")), Some(0));
+    both.remove(parse("10.7.7.7/8"), 0);
+    assert_eq!(both.storage.in_use(), 0);
+}
+
+#[test]
+fn every_length_at_once() {
+    for (base, other) in [
+        ("0.0.0.0", "255.255.255.255"),
+        ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+    ] {
+        for base in [ip(base), ip(other)] {
+            let max = max_length(base);
+            let nodes = Nodes::new(129);
+            let mut both = Both::new(&nodes);
+            for length in (0..=max).rev() {
+                both.insert((base, length), usize::from(length) % OWNERS)
+                    .unwrap();
+            }
+            both.check();
+            for bit in 0..max {
+                // Differs from the base first in this bit.
+                let address = from_bits(base, bits(base) ^ 1 << (127 - bit));
+                assert_eq!(both.lookup(address), Some(usize::from(bit) % OWNERS));
+            }
+            assert_eq!(both.lookup(base), Some(usize::from(max) % OWNERS));
+            for length in 0..=max {
+                both.remove((base, length), usize::from(length) % OWNERS);
+                both.check();
+            }
+            assert_eq!(both.storage.in_use(), 0);
+        }
+    }
+}
+
+#[test]
+fn entries_move_between_owners() {
+    let nodes = Nodes::new(10);
+    let mut both = Both::new(&nodes);
+    for net in ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24"] {
+        both.insert(parse(net), 0).unwrap();
+    }
+    // The first, the middle and the last of a list; and to the end of its own.
+    for (net, owner) in [
+        ("10.0.0.0/24", 1),
+        ("10.0.2.0/24", 1),
+        ("10.0.1.0/24", 1),
+        ("10.0.2.0/24", 1),
+        ("10.0.2.0/24", 0),
+    ] {
+        both.insert(parse(net), owner).unwrap();
+        both.check();
+    }
+    // Only the owner can lose it.
+    both.remove(parse("10.0.2.0/24"), 1);
+    assert_eq!(both.lookup(ip("10.0.2.1")), Some(0));
+}
+
+#[test]
+fn dumps_resume_where_they_stopped() {
+    let nodes = Nodes::new(200);
+    let mut both = Both::new(&nodes);
+    for i in 0..50 {
+        both.insert((Ipv4Addr::new(10, 0, i, 0).into(), 24), 0)
+            .unwrap();
+        both.insert((Ipv4Addr::new(10, 1, i, 0).into(), 24), 1)
+            .unwrap();
+    }
+    let seq = both.table.seq();
+    let mut dumped = Vec::new();
+    let mut cursor = both.peers[0].list.first();
+    while cursor.is_some() {
+        let mut entries = both.peers[0].list.iter_from(&both.storage, cursor);
+        dumped.extend(entries.by_ref().take(7).map(|(_, prefix)| prefix));
+        cursor = entries.cursor();
+    }
+    assert_eq!(both.table.seq(), seq);
+    let expected: Vec<Prefix> = both.model.of(0).into_iter().map(prefix).collect();
+    assert_eq!(dumped, expected);
+}
+
+#[test]
+fn nothing_is_left_behind_by_many_entries() {
+    let nodes = Nodes::new(5000);
+    let mut both = Both::new(&nodes);
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    for _ in 0..1000 {
+        let ip = Ipv4Addr::from(next() as u32);
+        both.insert((ip.into(), next() as u8 % 33), next() as usize % OWNERS)
+            .unwrap();
+        let ip = Ipv6Addr::from(u128::from(next()) << 64 | u128::from(next()));
+        both.insert((ip.into(), next() as u8 % 129), next() as usize % OWNERS)
+            .unwrap();
+    }
+    both.check();
+    for owner in 0..OWNERS - 1 {
+        both.remove_by_owner(owner);
+        both.check();
+    }
+    both.clear();
+    both.check();
+    assert_eq!(both.storage.in_use(), 0);
+    // Everything can be had again.
+    both.storage.grace_period();
+    both.insert(parse("10.0.0.0/8"), 0).unwrap();
+    both.check();
+}
+
+/// Readers that tell when they hold no node any more.
+struct Readers {
+    rounds: Vec<AtomicU64>,
+    stop: AtomicBool,
+}
+
+const DONE: u64 = u64::MAX;
+
+impl Readers {
+    fn new(count: usize) -> Self {
+        Readers {
+            rounds: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    /// Has reader number `index` act until it is to stop.
+    fn read(&self, index: usize, mut act: impl FnMut()) {
+        // Counts as done however the reader ends, lest the writer wait for ever.
+        struct Done<'a>(&'a AtomicU64);
+        impl Drop for Done<'_> {
+            fn drop(&mut self) {
+                self.0.store(DONE, Ordering::SeqCst);
+            }
+        }
+        let round = &self.rounds[index];
+        let _done = Done(round);
+        while !self.stop.load(Ordering::SeqCst) {
+            act();
+            round.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits until every reader has been without a node once.
+    fn synchronize(&self) {
+        let seen: Vec<u64> = self
+            .rounds
+            .iter()
+            .map(|round| round.load(Ordering::SeqCst))
+            .collect();
+        for (round, seen) in self.rounds.iter().zip(seen) {
+            while seen != DONE && round.load(Ordering::SeqCst) == seen {
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+#[test]
+fn readers_see_one_state_or_the_other() {
+    let nodes = Nodes::new(64);
+    let table = Table::new();
+    let peers: Vec<Arc<Peer>> = (0..6).map(Peer::new).collect();
+    let mut storage = Storage::new(&nodes);
+    // These stay.
+    for (net, owner) in [("0.0.0.0/0", 0), ("10.0.0.0/8", 1)] {
+        table
+            .insert(&mut storage, prefix(parse(net)), peers[owner].clone())
+            .unwrap();
+    }
+    // These come and go, and with them the forks between them.
+    let volatile = [
+        ("10.1.0.0/16", 2),
+        ("10.1.2.0/24", 3),
+        ("10.1.2.3/32", 4),
+        ("10.1.3.0/24", 5),
+        ("10.1.2.128/25", 5),
+        ("10.64.0.0/10", 5),
+        ("10.1.2.2/32", 5),
+    ];
+    // What an address may turn out to belong to meanwhile.
+    let expected: [(&str, &[usize]); 6] = [
+        ("11.0.0.1", &[0]),
+        ("10.2.0.1", &[1]),
+        ("10.1.9.1", &[1, 2]),
+        ("10.1.2.4", &[1, 2, 3]),
+        ("10.1.2.3", &[1, 2, 3, 4]),
+        ("10.65.0.1", &[1, 5]),
+    ];
+    let readers = Readers::new(2);
+    std::thread::scope(|scope| {
+        for index in 0..readers.rounds.len() {
+            let (readers, table, nodes) = (&readers, &table, &nodes);
+            scope.spawn(move || {
+                readers.read(index, || {
+                    for (address, owners) in expected {
+                        let found = table.lookup(nodes, ip(address), PeerSlot::acquire);
+                        let name = found.map(|peer| peer.name);
+                        assert!(
+                            name.is_some_and(|name| owners.contains(&name)),
+                            "{address}: {name:?}"
+                        );
+                    }
+                });
+            });
+        }
+        let mut random = 0x2545_f491_4f6c_dd1d_u64;
+        for _ in 0..20_000 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let (net, owner) = volatile[(random >> 8) as usize % volatile.len()];
+            let (net, peer) = (prefix(parse(net)), &peers[owner]);
+            if random & 1 == 0 {
+                table.insert(&mut storage, net, peer.clone()).unwrap();
+            } else {
+                table.remove(&mut storage, net, &peer.list);
+            }
+            if storage.free.len() < 8 {
+                readers.synchronize();
+                storage.grace_period();
+            }
+        }
+        readers.stop.store(true, Ordering::SeqCst);
+    });
+}
+
+#[test]
+fn clearing_does_not_route_to_the_less_specific() {
+    let nodes = Nodes::new(64);
+    let table = Table::new();
+    let (broad, narrow) = (Peer::new(0), Peer::new(1));
+    let readers = Readers::new(2);
+    std::thread::scope(|scope| {
+        for index in 0..readers.rounds.len() {
+            let (readers, table, nodes) = (&readers, &table, &nodes);
+            scope.spawn(move || {
+                readers.read(index, || {
+                    let found = table.lookup(nodes, ip("10.1.0.1"), PeerSlot::acquire);
+                    assert_ne!(found.map(|peer| peer.name), Some(0));
+                });
+            });
+        }
+        let mut storage = Storage::new(&nodes);
+        for _ in 0..5_000 {
+            for (net, peer) in [("10.1.0.0/16", &narrow), ("10.0.0.0/8", &broad)] {
+                table
+                    .insert(&mut storage, prefix(parse(net)), peer.clone())
+                    .unwrap();
+            }
+            table.clear(&mut storage);
+            assert_eq!(storage.in_use(), 0);
+            if storage.free.len() < 8 {
+                readers.synchronize();
+                storage.grace_period();
+            }
+        }
+        readers.stop.store(true, Ordering::SeqCst);
+    });
+}
+
+#[test]
+fn a_lookup_that_cannot_acquire_gives_up() {
+    let nodes = Nodes::new(4);
+    let mut both = Both::new(&nodes);
+    both.insert(parse("10.0.0.0/8"), 0).unwrap();
+    let mut attempts = 0;
+    let found: Option<()> = both.table.lookup(&both.storage, ip("10.0.0.1"), |_| {
+        attempts += 1;
+        None
+    });
+    assert_eq!(found, None);
+    assert!((2..100).contains(&attempts));
+    // The next attempt may succeed.
+    let mut attempts = 0;
+    let found = both.table.lookup(&both.storage, ip("10.0.0.1"), |_| {
+        attempts += 1;
+        (attempts == 2).then_some(attempts)
+    });
+    assert_eq!(found, Some(2));
+}
