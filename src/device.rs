@@ -112,6 +112,7 @@ impl netdev::Driver for Device {
 
     fn create(dev: &NetDevice) -> impl PinInit<Self, Error> {
         let name = dev.name();
+        debug::device(dev, c"Interface created");
         try_pin_init!(Self {
             transit: BoxSlot::empty(),
             allowed_ips: AllowedIps::new(),

@@ -6,6 +6,7 @@ use crate::{
     index::IndexTable,
     kernel::{
         crypto::KernelCrypto,
+        debug,
         lock::{new_spinlock_bh, SpinLockBh},
         rcu::{BhGuard, RcuArc, ReadSection, Ref, Shared, Slot},
         table::{impl_chained, ChainLink},
@@ -29,6 +30,8 @@ use kernel::prelude::*;
 /// It keeps its peer alive; the peer lets go of its sessions when it is removed.
 #[pin_data]
 pub(crate) struct Keypair {
+    /// For messages.
+    id: u64,
     pub(crate) peer: RcuArc<Peer>,
     /// What the peer puts into its messages for us to find this by.
     pub(crate) local_index: u32,
@@ -45,7 +48,13 @@ pub(crate) struct Keypair {
     by_index: ChainLink<Keypair>,
 }
 
-impl Shared for Keypair {}
+impl Shared for Keypair {
+    fn last_reference(&self) {
+        self.say(c"destroyed");
+    }
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl_chained! { 0: Keypair { self.by_index } }
 
@@ -59,8 +68,9 @@ impl Keypair {
             remote_index,
             initiator,
         } = keys;
-        RcuArc::pin_init(
+        let keypair = RcuArc::pin_init(
             pin_init!(Self {
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
                 peer,
                 local_index,
                 remote_index,
@@ -75,7 +85,13 @@ impl Keypair {
                 by_index: ChainLink::new(),
             }),
             GFP_KERNEL,
-        )
+        )?;
+        keypair.say(c"created");
+        Ok(keypair)
+    }
+
+    fn say(&self, what: &'static kernel::str::CStr) {
+        debug::keypair_life(self.peer.device.netdev(), self.id, what, self.peer.id);
     }
 
     /// Whether it is young enough to encrypt with.

@@ -129,6 +129,7 @@ impl WorkItem<{ Peer::CLEAR_WORK }> for Peer {
 impl Shared for Peer {
     fn last_reference(&self) {
         self.purge_staged();
+        debug::peer_life(self.device.netdev(), self.id, c"destroyed");
     }
 }
 
@@ -193,7 +194,7 @@ impl Peer {
         dev.by_key.insert(config, peer.clone());
         // Cannot fail: room was made above.
         let _ = config.peers.push_within_capacity(peer.clone());
-        debug::peer(dev.netdev(), c"Created", peer.id, None);
+        debug::peer_life(dev.netdev(), peer.id, c"created");
         Ok(peer)
     }
 
@@ -248,7 +249,6 @@ impl Peer {
         dev.crypt_wq.flush();
         for peer in peers {
             Napi::stop(&**peer);
-            debug::peer(dev.netdev(), c"Removed", peer.id, None);
         }
     }
 

@@ -53,6 +53,28 @@ pub(crate) fn stranger(dev: &NetDevice, what: &'static CStr, address: Option<Soc
     });
 }
 
+/// Says that peer number `id` came or went.
+pub(crate) fn peer_life(dev: &NetDevice, id: u64, what: &'static CStr) {
+    let kind = c"Peer";
+    // SAFETY: All strings are terminated.
+    unsafe {
+        bindings::wg_debug_object(
+            dev.name().as_char_ptr(),
+            kind.as_char_ptr(),
+            id,
+            what.as_char_ptr(),
+        );
+    }
+}
+
+/// Says that a keypair of peer number `peer`'s came or went.
+pub(crate) fn keypair_life(dev: &NetDevice, id: u64, what: &'static CStr, peer: u64) {
+    // SAFETY: As above.
+    unsafe {
+        bindings::wg_debug_keypair(dev.name().as_char_ptr(), id, what.as_char_ptr(), peer);
+    }
+}
+
 /// Says `what` about a device.
 pub(crate) fn device(dev: &NetDevice, what: &'static CStr) {
     // SAFETY: As above.

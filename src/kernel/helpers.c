@@ -634,6 +634,16 @@ void wg_debug_addr(const char *dev, const char *what, const void *endpoint)
 	net_dbg_ratelimited("%s: %s %pISpfsc\n", dev, what, endpoint);
 }
 
+void wg_debug_object(const char *dev, const char *kind, u64 id, const char *what)
+{
+	pr_debug("%s: %s %llu %s\n", dev, kind, id, what);
+}
+
+void wg_debug_keypair(const char *dev, u64 id, const char *what, u64 peer)
+{
+	pr_debug("%s: Keypair %llu %s for peer %llu\n", dev, id, what, peer);
+}
+
 void wg_debug_dev(const char *dev, const char *what)
 {
 	pr_debug("%s: %s\n", dev, what);

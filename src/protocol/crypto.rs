@@ -297,14 +297,13 @@ pub fn hmac<C: Crypto>(out: &mut [u8; HASH_LEN], key: &[u8; HASH_LEN], a: &[u8],
 /// `input` under the key `chaining`, as many blocks as `out` has places.
 ///
 /// `chaining` may be replaced by the first block afterwards but not during, so
-/// the two do not alias. Up to 255 blocks are meaningful; at most three are
-/// ever asked for.
+/// the two do not alias. No more than three blocks are ever asked for.
 fn expand<C: Crypto>(out: &mut [&mut [u8; HASH_LEN]], chaining: &ChainingKey<C>, input: &[u8]) {
     let mut root = Secret::<C, HASH_LEN>::zeroed();
     hmac::<C>(root.as_mut_bytes(), chaining.as_bytes(), input, &[]);
 
     let mut previous: &[u8] = &[];
-    for (block, number) in out.iter_mut().zip(1u8..) {
+    for (block, number) in out.iter_mut().zip([1u8, 2, 3]) {
         hmac::<C>(block, root.as_bytes(), previous, &[number]);
         previous = block.as_slice();
     }
