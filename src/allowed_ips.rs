@@ -75,7 +75,11 @@ impl AllowedIps {
 
     /// The peer that has an address.
     #[inline]
-    pub(crate) fn lookup(&self, section: &impl ReadSection, address: IpAddr) -> Option<RcuArc<Peer>> {
+    pub(crate) fn lookup(
+        &self,
+        section: &impl ReadSection,
+        address: IpAddr,
+    ) -> Option<RcuArc<Peer>> {
         self.table
             .lookup(&self.nodes, address, |slot| slot.0.load(section)?.get())
     }
@@ -98,8 +102,11 @@ impl AllowedIps {
 
     /// Takes a range from a peer, if it has it.
     pub(crate) fn remove(&self, spare: &mut Spare, prefix: Prefix, peer: &Peer) {
-        self.table
-            .remove(&mut Writer::new(&self.nodes, spare), prefix, &peer.allowed_ips);
+        self.table.remove(
+            &mut Writer::new(&self.nodes, spare),
+            prefix,
+            &peer.allowed_ips,
+        );
     }
 
     /// Takes all its ranges from a peer.

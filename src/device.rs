@@ -33,13 +33,7 @@ use crate::{
     transit::{self, Transit},
 };
 use core::sync::atomic::{AtomicU32, Ordering};
-use kernel::{
-    c_str, new_mutex,
-    prelude::*,
-    static_lock_class,
-    str::CStr,
-    sync::Mutex,
-};
+use kernel::{c_str, new_mutex, prelude::*, static_lock_class, str::CStr, sync::Mutex};
 
 /// A device as the stack knows it.
 pub(crate) type Dev = netdev::Dev<Device>;

@@ -139,7 +139,10 @@ impl EndpointCell {
 
     fn load(&self) -> Endpoint {
         Endpoint {
-            words: self.words.each_ref().map(|word| word.load(Ordering::Relaxed)),
+            words: self
+                .words
+                .each_ref()
+                .map(|word| word.load(Ordering::Relaxed)),
         }
     }
 
@@ -201,7 +204,11 @@ impl EndpointCell {
     /// Whoever first sends by new sockets drops what belonged to the old ones. Who is still at the
     /// old ones gets neither source nor cache, and so leaves nothing behind for the new.
     #[inline]
-    pub(crate) fn with<R>(&self, generation: u64, act: impl FnOnce(Endpoint, Memory<'_>) -> R) -> R {
+    pub(crate) fn with<R>(
+        &self,
+        generation: u64,
+        act: impl FnOnce(Endpoint, Memory<'_>) -> R,
+    ) -> R {
         if self.generation.load(Ordering::Relaxed) < generation {
             let mut guard = self.lock.write();
             if self.generation.load(Ordering::Relaxed) < generation {

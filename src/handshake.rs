@@ -11,8 +11,7 @@ use crate::{
     endpoint::Endpoint,
     kernel::{
         crypto::KernelCrypto,
-        debug,
-        random,
+        debug, random,
         rcu::{BhGuard, RcuArc},
         ring::Received,
         skb::{Fate, Skb},

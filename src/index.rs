@@ -54,10 +54,18 @@ impl IndexTable {
 
     /// Whether a number is in use. With a million peers one in a thousand is.
     fn is_taken(&self, bh: &BhGuard, index: u32) -> bool {
-        let handshakes = bucket(&self.handshakes, index).into_iter().flat_map(|c| c.iter(bh));
-        let keypairs = bucket(&self.keypairs, index).into_iter().flat_map(|c| c.iter(bh));
-        handshakes.into_iter().any(|peer| peer.handshake_index() == index)
-            || keypairs.into_iter().any(|keypair| keypair.local_index == index)
+        let handshakes = bucket(&self.handshakes, index)
+            .into_iter()
+            .flat_map(|c| c.iter(bh));
+        let keypairs = bucket(&self.keypairs, index)
+            .into_iter()
+            .flat_map(|c| c.iter(bh));
+        handshakes
+            .into_iter()
+            .any(|peer| peer.handshake_index() == index)
+            || keypairs
+                .into_iter()
+                .any(|keypair| keypair.local_index == index)
     }
 
     /// Gives a peer's handshake a new number in place of the one that it may have. `None`: the
@@ -116,7 +124,11 @@ impl IndexTable {
 
     /// The session of a number.
     #[inline]
-    pub(crate) fn keypair(&self, section: &impl ReadSection, index: u32) -> Option<RcuArc<Keypair>> {
+    pub(crate) fn keypair(
+        &self,
+        section: &impl ReadSection,
+        index: u32,
+    ) -> Option<RcuArc<Keypair>> {
         bucket(&self.keypairs, index)?
             .iter(section)
             .find(|keypair| keypair.local_index == index)?

@@ -200,7 +200,10 @@ impl Peer {
 
     /// Removes a peer.
     pub(crate) fn remove(dev: &Dev, config: &mut Config, peer: &RcuArc<Self>) {
-        if let Ok(at) = config.peers.binary_search_by_key(&peer.id, |other| other.id) {
+        if let Ok(at) = config
+            .peers
+            .binary_search_by_key(&peer.id, |other| other.id)
+        {
             dev.allowed_ips.remove_all_of(&mut config.spare, peer);
             peer.make_dead(dev, config);
             drop(config.peers.remove(at));
@@ -311,13 +314,15 @@ impl Peer {
 
     /// Lets a handshake be sent although one was just now.
     pub(crate) fn allow_handshake(&self) {
-        self.last_sent_handshake.store(long_ago(), Ordering::Relaxed);
+        self.last_sent_handshake
+            .store(long_ago(), Ordering::Relaxed);
     }
 
     /// A handshake is complete.
     pub(crate) fn note_handshake(&self) {
         let (seconds, nanos) = time::walltime();
-        self.last_handshake_seconds.store(seconds, Ordering::Relaxed);
+        self.last_handshake_seconds
+            .store(seconds, Ordering::Relaxed);
         self.last_handshake_nanos.store(nanos, Ordering::Relaxed);
     }
 

@@ -34,7 +34,8 @@ impl PeerTable {
     }
 
     fn bucket(&self, key: &PublicKey) -> Option<&Chain<Peer, { Peer::BY_KEY }>> {
-        self.buckets.get(self.key.hash(&key.0) as usize & (BUCKETS - 1))
+        self.buckets
+            .get(self.key.hash(&key.0) as usize & (BUCKETS - 1))
     }
 
     pub(crate) fn insert(&self, config: &mut Config, peer: RcuArc<Peer>) {

@@ -50,7 +50,10 @@ fn strip_headers(skb: &mut Skb) -> Option<MessageType> {
     let udp = skb.transport_offset()?;
     let (len, in_packet) = {
         let view = skb.view();
-        (UdpHeader::parse(view.transport())?.len(), view.len().checked_sub(udp)?)
+        (
+            UdpHeader::parse(view.transport())?.len(),
+            view.len().checked_sub(udp)?,
+        )
     };
     // The stack has checked this against what it received, but the buffer may hold more.
     let payload = len.checked_sub(UDP_HEADER_LEN)?;
@@ -150,7 +153,14 @@ impl Job<InFlight<Keypair>> for Decrypt {
                 .receiving_key()
                 .is_some_and(|key| packet.open(counter, key))
         });
-        finish(work, if opened { Outcome::Done } else { Outcome::Failed });
+        finish(
+            work,
+            if opened {
+                Outcome::Done
+            } else {
+                Outcome::Failed
+            },
+        );
     }
 }
 
@@ -186,7 +196,12 @@ pub(crate) fn deliver(peer: Ref<'_, Peer>, context: &PollContext<'_>, budget: u3
 
 /// Takes in an authentic packet.
 #[inline]
-fn consume(peer: &RcuArc<Peer>, keypair: &RcuArc<Keypair>, context: &PollContext<'_>, mut skb: Skb) {
+fn consume(
+    peer: &RcuArc<Peer>,
+    keypair: &RcuArc<Keypair>,
+    context: &PollContext<'_>,
+    mut skb: Skb,
+) {
     let Some(endpoint) = Endpoint::of(&skb.view()) else {
         return skb.free(Fate::Consumed);
     };
@@ -255,7 +270,11 @@ fn unwrap(peer: &Peer, context: &PollContext<'_>, skb: &mut Skb) -> Result<(), D
     if !skb.make_network_linear(IPV4_HEADER_LEN) {
         return Err(Dishonest::Type);
     }
-    if skb.view().network().first().is_some_and(|byte| byte >> 4 == 6)
+    if skb
+        .view()
+        .network()
+        .first()
+        .is_some_and(|byte| byte >> 4 == 6)
         && !skb.make_network_linear(IPV6_HEADER_LEN)
     {
         return Err(Dishonest::Type);

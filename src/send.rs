@@ -37,11 +37,20 @@ pub(crate) fn packet(dev: &Dev, mut skb: Skb) -> Result {
         dev.allowed_ips.lookup(&bh, destination)
     };
     let Some(peer) = peer else {
-        debug::stranger(netdev, c"No peer has allowed IPs matching", Some((destination, 0).into()));
+        debug::stranger(
+            netdev,
+            c"No peer has allowed IPs matching",
+            Some((destination, 0).into()),
+        );
         return refuse(dev, skb, ENOKEY);
     };
     if !peer.endpoint.is_set() {
-        debug::peer(netdev, c"No valid endpoint has been configured or discovered for", peer.id, None);
+        debug::peer(
+            netdev,
+            c"No valid endpoint has been configured or discovered for",
+            peer.id,
+            None,
+        );
         return refuse(dev, skb, EDESTADDRREQ);
     }
     let mtu = skb.mtu(netdev);
@@ -178,7 +187,14 @@ impl Job<InFlight<Keypair>> for Encrypt {
     fn run(mut work: InFlight<Keypair>) {
         let (mut packets, keypair) = work.packets();
         let sealed = packets.all(|mut packet| seal(&mut packet, keypair));
-        finish(work, if sealed { Outcome::Done } else { Outcome::Failed });
+        finish(
+            work,
+            if sealed {
+                Outcome::Done
+            } else {
+                Outcome::Failed
+            },
+        );
     }
 }
 

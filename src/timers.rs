@@ -5,8 +5,7 @@
 use crate::{
     handshake,
     kernel::{
-        debug,
-        random,
+        debug, random,
         rcu::{RcuArc, Ref},
         time::Jiffies,
         timer::{impl_has_timer, new_timer, Expire, Timer},
@@ -147,7 +146,9 @@ fn expired(this: Ref<'_, Peer>, which: Which) {
         Action::ZeroKeys => {
             if !peer.is_dead() {
                 say(&peer, c"Zeroing the keys for");
-                peer.device.handshake_send_wq.queue::<Peer, { Peer::CLEAR_WORK }>(peer.clone());
+                peer.device
+                    .handshake_send_wq
+                    .queue::<Peer, { Peer::CLEAR_WORK }>(peer.clone());
             }
         }
     }

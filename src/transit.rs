@@ -94,7 +94,13 @@ pub(crate) fn open(dev: &Dev, rtnl: &Rtnl, config: &mut Config) -> Result {
     if net.is_privileged_port(config.port) && !caps::current_may_bind_privileged(&net) {
         return Err(EACCES);
     }
-    let transit = bind_or_repick(dev, &net, config.port, config.port_asked_for, config.applied_mark())?;
+    let transit = bind_or_repick(
+        dev,
+        &net,
+        config.port,
+        config.port_asked_for,
+        config.applied_mark(),
+    )?;
     config.port = transit.v4.port();
     drop(dev.transit.swap(Some(transit)).wait());
     Ok(())
@@ -138,16 +144,35 @@ impl<'a> Change<'a> {
         let pid = request.attr(WGDEVICE_A_TRANSIT_NETNS_PID);
         let net = match (fd, pid) {
             (Some(_), Some(pid)) => {
-                return refuse(extack, pid, EINVAL, c"transit netns given both by fd and by PID");
+                return refuse(
+                    extack,
+                    pid,
+                    EINVAL,
+                    c"transit netns given both by fd and by PID",
+                );
             }
             (Some(fd), None) => match Net::of_fd(fd.u32()?) {
                 Ok(net) => Some(net),
                 Err(EBADF) => return refuse(extack, fd, EBADF, c"transit netns fd is not open"),
-                Err(error) => return refuse(extack, fd, error, c"transit netns fd is no network namespace"),
+                Err(error) => {
+                    return refuse(
+                        extack,
+                        fd,
+                        error,
+                        c"transit netns fd is no network namespace",
+                    )
+                }
             },
             (None, Some(pid)) => match Net::of_pid(pid.u32()?) {
                 Ok(net) => Some(net),
-                Err(error) => return refuse(extack, pid, error, c"no process with the PID given for the transit netns"),
+                Err(error) => {
+                    return refuse(
+                        extack,
+                        pid,
+                        error,
+                        c"no process with the PID given for the transit netns",
+                    )
+                }
             },
             (None, None) => None,
         };
@@ -165,8 +190,12 @@ impl<'a> Change<'a> {
         let mark = request.attr(WGDEVICE_A_FWMARK);
         Ok(Self {
             net,
-            port: port.map(|attr| attr.u16().map(|port| (port, attr))).transpose()?,
-            mark: mark.map(|attr| attr.u32().map(|mark| (mark, attr))).transpose()?,
+            port: port
+                .map(|attr| attr.u16().map(|port| (port, attr)))
+                .transpose()?,
+            mark: mark
+                .map(|attr| attr.u32().map(|mark| (mark, attr)))
+                .transpose()?,
             v4: shown(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV4)?,
             v6: shown(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6)?,
         })
@@ -220,7 +249,12 @@ fn check_credential(
         return refuse(extack, attr, EINVAL, reason);
     }
     if !socket.is_in(net) {
-        return refuse(extack, attr, EPERM, c"transit credential is not in the transit netns");
+        return refuse(
+            extack,
+            attr,
+            EPERM,
+            c"transit credential is not in the transit netns",
+        );
     }
     let reason = match socket.restriction() {
         None => return Ok(()),
@@ -249,7 +283,12 @@ pub(crate) fn apply(
     };
     let Some(net) = change.net.as_ref().or(before.as_ref()) else {
         return match change.first_that_needs_net() {
-            Some(attr) => refuse(extack, attr, ENONET, c"the transit netns is gone: set a new one"),
+            Some(attr) => refuse(
+                extack,
+                attr,
+                ENONET,
+                c"the transit netns is gone: set a new one",
+            ),
             None => Ok(()),
         };
     };
@@ -302,7 +341,10 @@ pub(crate) fn apply(
         }
     } else if applied != config.applied_mark() {
         let section = kernel::sync::rcu::read_lock();
-        let sockets = dev.transit.load(&section).map(|t| (t.v4.clone(), t.v6.clone()));
+        let sockets = dev
+            .transit
+            .load(&section)
+            .map(|t| (t.v4.clone(), t.v6.clone()));
         drop(section);
         sockets
             .map(|(v4, v6)| Transit::new(v4, v6, applied))
@@ -317,7 +359,9 @@ pub(crate) fn apply(
     config.mark = mark;
     config.mark_authorised = authorised;
     if unapplied {
-        extack.say(c"fwmark is kept but not applied: that needs CAP_NET_ADMIN over the transit netns");
+        extack.say(
+            c"fwmark is kept but not applied: that needs CAP_NET_ADMIN over the transit netns",
+        );
     }
     if moves {
         dev.set_link_net(rtnl, net);

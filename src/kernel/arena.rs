@@ -91,7 +91,10 @@ impl<V> Drop for Nodes<V> {
             }
             // SAFETY: By the type invariant; `&mut self` rules out readers.
             unsafe {
-                ptr::drop_in_place(ptr::slice_from_raw_parts_mut(nodes, 1 << (FIRST_LOG as usize + i)));
+                ptr::drop_in_place(ptr::slice_from_raw_parts_mut(
+                    nodes,
+                    1 << (FIRST_LOG as usize + i),
+                ));
                 bindings::wg_kvfree(nodes.cast());
             }
         }
@@ -164,7 +167,8 @@ impl<'a, V: Slot + Default> Writer<'a, V> {
         self.spare.numbers.reserve(missing, GFP_KERNEL).ok()?;
         let bytes = count.checked_mul(size_of::<Node<V>>())?;
         // SAFETY: The writer is in process context.
-        let nodes = unsafe { bindings::wg_kvzalloc(bytes, bindings::GFP_KERNEL_FLAGS) }.cast::<Node<V>>();
+        let nodes =
+            unsafe { bindings::wg_kvzalloc(bytes, bindings::GFP_KERNEL_FLAGS) }.cast::<Node<V>>();
         if nodes.is_null() {
             return None;
         }

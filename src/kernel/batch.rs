@@ -136,7 +136,11 @@ impl<C: Shared> InFlight<C> {
         };
         // SAFETY: The control block is valid up to this store. Release: the consumer sees all
         // that was done to the packets.
-        unsafe { (*Skb::control_ptr(self.first)).state.store(state, Ordering::Release) };
+        unsafe {
+            (*Skb::control_ptr(self.first))
+                .state
+                .store(state, Ordering::Release)
+        };
     }
 }
 
@@ -172,8 +176,12 @@ struct Links {
 }
 
 const _: () = {
-    assert!(offset_of!(bindings::sk_buff__bindgen_ty_1__bindgen_ty_1, next) == offset_of!(Links, next));
-    assert!(offset_of!(bindings::sk_buff__bindgen_ty_1__bindgen_ty_1, prev) == offset_of!(Links, prev));
+    assert!(
+        offset_of!(bindings::sk_buff__bindgen_ty_1__bindgen_ty_1, next) == offset_of!(Links, next)
+    );
+    assert!(
+        offset_of!(bindings::sk_buff__bindgen_ty_1__bindgen_ty_1, prev) == offset_of!(Links, prev)
+    );
 };
 
 /// A queue with many producers and one consumer at a time, that keeps the order of entry.
@@ -256,7 +264,9 @@ impl<C: Shared> OrderedQueue<C> {
         let first = ManuallyDrop::new(batch).first;
         // SAFETY: The batch is ours to link. It is marked pending before it becomes visible.
         unsafe {
-            (*Skb::control_ptr(first)).state.store(PENDING, Ordering::Relaxed);
+            (*Skb::control_ptr(first))
+                .state
+                .store(PENDING, Ordering::Relaxed);
             self.link(first.as_ptr().cast());
         }
         // INVARIANT: In the queue and pending.

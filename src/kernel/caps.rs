@@ -26,9 +26,7 @@ impl<'a> Caller<'a> {
     fn holds(self, net: &Net, capability: u32) -> bool {
         // SAFETY: The message is valid by the constructor's contract, and a namespace's owner
         // lives as long as the namespace.
-        unsafe {
-            bindings::netlink_ns_capable(self.0, (*net.as_ptr()).user_ns, capability as i32)
-        }
+        unsafe { bindings::netlink_ns_capable(self.0, (*net.as_ptr()).user_ns, capability as i32) }
     }
 
     /// Whether the caller holds CAP_NET_ADMIN over `net`.

@@ -80,7 +80,13 @@ impl Crypto for KernelCrypto {
         }
     }
 
-    fn xaead_seal(dst: &mut [u8], src: &[u8], aad: &[u8], nonce: &[u8; 24], key: &[u8; 32]) -> bool {
+    fn xaead_seal(
+        dst: &mut [u8],
+        src: &[u8],
+        aad: &[u8],
+        nonce: &[u8; 24],
+        key: &[u8; 32],
+    ) -> bool {
         if Some(dst.len()) != src.len().checked_add(TAG) {
             return false;
         }
@@ -99,7 +105,13 @@ impl Crypto for KernelCrypto {
         true
     }
 
-    fn xaead_open(dst: &mut [u8], src: &[u8], aad: &[u8], nonce: &[u8; 24], key: &[u8; 32]) -> bool {
+    fn xaead_open(
+        dst: &mut [u8],
+        src: &[u8],
+        aad: &[u8],
+        nonce: &[u8; 24],
+        key: &[u8; 32],
+    ) -> bool {
         if Some(src.len()) != dst.len().checked_add(TAG) {
             return false;
         }

@@ -3,14 +3,14 @@
 //! Messages that are printed only where dynamic debug asks for them.
 
 use super::{bindings, netdev::NetDevice};
-use core::{
-    mem::MaybeUninit,
-    net::SocketAddr,
-};
+use core::{mem::MaybeUninit, net::SocketAddr};
 use kernel::{prelude::*, str::CStr};
 
 /// Calls `act` with the C form of an address, of which an unspecified one prints as such.
-fn with_sockaddr<R>(address: Option<SocketAddr>, act: impl FnOnce(*const kernel::ffi::c_void) -> R) -> R {
+fn with_sockaddr<R>(
+    address: Option<SocketAddr>,
+    act: impl FnOnce(*const kernel::ffi::c_void) -> R,
+) -> R {
     // SAFETY: All zeroes are valid: plain data.
     let mut c: bindings::sockaddr_in6 = unsafe { MaybeUninit::zeroed().assume_init() };
     match address {

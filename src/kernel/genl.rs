@@ -166,7 +166,8 @@ impl<'a> Attr<'a> {
         }
         let mut set = [None; N];
         for attr in self.children() {
-            let number = u32::from(attr.0.nla_type) & !(bindings::NLA_F_NESTED | bindings::NLA_F_NET_BYTEORDER);
+            let number = u32::from(attr.0.nla_type)
+                & !(bindings::NLA_F_NESTED | bindings::NLA_F_NET_BYTEORDER);
             if let Some(place) = set.get_mut(number as usize) {
                 *place = Some(attr);
             }
@@ -288,9 +289,7 @@ impl Message<'_> {
     pub(crate) fn put(&mut self, number: u32, bytes: &[u8]) -> Result {
         let len = i32::try_from(bytes.len()).map_err(|_| EMSGSIZE)?;
         // SAFETY: The message is ours to write, the slice is valid for its length.
-        to_result(unsafe {
-            bindings::nla_put(self.0, number as i32, len, bytes.as_ptr().cast())
-        })
+        to_result(unsafe { bindings::nla_put(self.0, number as i32, len, bytes.as_ptr().cast()) })
     }
 
     /// Adds a number of one byte.
@@ -315,7 +314,11 @@ impl Message<'_> {
     }
 
     /// Adds an attribute with what `fill` adds inside. If that fails, nothing is added.
-    pub(crate) fn nest<R>(&mut self, number: u32, fill: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+    pub(crate) fn nest<R>(
+        &mut self,
+        number: u32,
+        fill: impl FnOnce(&mut Self) -> Result<R>,
+    ) -> Result<R> {
         // SAFETY: The message is ours to write; what is begun is ended or taken back.
         unsafe {
             let nest = bindings::wg_nla_nest_start(self.0, number as i32);
@@ -398,7 +401,8 @@ unsafe impl<S: Service> Sync for Family<S> {}
 
 impl<S: Service> Family<S> {
     const CONTEXT_FITS: () = assert!(
-        size_of::<DumpContext<S::Device>>() <= size_of::<bindings::netlink_callback__bindgen_ty_1>()
+        size_of::<DumpContext<S::Device>>()
+            <= size_of::<bindings::netlink_callback__bindgen_ty_1>()
     );
 
     /// A family that is not registered.
@@ -420,20 +424,22 @@ impl<S: Service> Family<S> {
         get.flags = (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DUMP) as u8;
         get.policy = S::GET_POLICY.as_ptr().cast();
         get.maxattr = (S::GET_POLICY.len() - 1) as u32;
-        get.__bindgen_anon_1.__bindgen_anon_2 = bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_2 {
-            start: Some(Self::start),
-            dumpit: Some(Self::dump),
-            done: Some(Self::done),
-        };
+        get.__bindgen_anon_1.__bindgen_anon_2 =
+            bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_2 {
+                start: Some(Self::start),
+                dumpit: Some(Self::dump),
+                done: Some(Self::done),
+            };
         set.cmd = S::SET;
         set.flags = (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DO) as u8;
         set.policy = S::SET_POLICY.as_ptr().cast();
         set.maxattr = (S::SET_POLICY.len() - 1) as u32;
-        set.__bindgen_anon_1.__bindgen_anon_1 = bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_1 {
-            pre_doit: None,
-            doit: Some(Self::doit),
-            post_doit: None,
-        };
+        set.__bindgen_anon_1.__bindgen_anon_1 =
+            bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_1 {
+                pre_doit: None,
+                doit: Some(Self::doit),
+                post_doit: None,
+            };
         let name = S::NAME.to_bytes();
         let mut i = 0;
         while i < name.len() {
@@ -497,7 +503,10 @@ impl<S: Service> Family<S> {
         })
     }
 
-    unsafe extern "C" fn dump(skb: *mut bindings::sk_buff, cb: *mut bindings::netlink_callback) -> i32 {
+    unsafe extern "C" fn dump(
+        skb: *mut bindings::sk_buff,
+        cb: *mut bindings::netlink_callback,
+    ) -> i32 {
         // SAFETY: As above; `start` put a device into the context, which is held until `done`.
         unsafe {
             let context = Self::context(cb);

@@ -66,7 +66,11 @@ unsafe impl lock::Backend for SpinLockBhBackend {
 /// Creates a [`SpinLockBh`] initialiser with a lock class of its own.
 macro_rules! new_spinlock_bh {
     ($inner:expr, $name:literal) => {
-        $crate::kernel::lock::SpinLockBh::new($inner, ::kernel::c_str!($name), ::kernel::static_lock_class!())
+        $crate::kernel::lock::SpinLockBh::new(
+            $inner,
+            ::kernel::c_str!($name),
+            ::kernel::static_lock_class!(),
+        )
     };
 }
 pub(crate) use new_spinlock_bh;
@@ -84,7 +88,11 @@ pub(crate) unsafe trait RwBackend {
     /// # Safety
     ///
     /// `ptr` is valid for writes; `name` and `key` live forever.
-    unsafe fn init(ptr: *mut Self::State, name: *const kernel::ffi::c_char, key: *mut bindings::lock_class_key);
+    unsafe fn init(
+        ptr: *mut Self::State,
+        name: *const kernel::ffi::c_char,
+        key: *mut bindings::lock_class_key,
+    );
     /// # Safety
     ///
     /// The lock is initialised, and the context fits it.
@@ -110,7 +118,11 @@ pub(crate) struct SpinRw;
 unsafe impl RwBackend for SpinRw {
     type State = bindings::rwlock_t;
 
-    unsafe fn init(ptr: *mut Self::State, name: *const kernel::ffi::c_char, key: *mut bindings::lock_class_key) {
+    unsafe fn init(
+        ptr: *mut Self::State,
+        name: *const kernel::ffi::c_char,
+        key: *mut bindings::lock_class_key,
+    ) {
         // SAFETY: By this function's contract.
         unsafe { bindings::wg_rwlock_init(ptr, name, key) }
     }
@@ -147,7 +159,11 @@ pub(crate) struct SleepRw;
 unsafe impl RwBackend for SleepRw {
     type State = bindings::rw_semaphore;
 
-    unsafe fn init(ptr: *mut Self::State, name: *const kernel::ffi::c_char, key: *mut bindings::lock_class_key) {
+    unsafe fn init(
+        ptr: *mut Self::State,
+        name: *const kernel::ffi::c_char,
+        key: *mut bindings::lock_class_key,
+    ) {
         // SAFETY: By this function's contract.
         unsafe { bindings::wg_init_rwsem(ptr, name, key) }
     }
@@ -196,14 +212,22 @@ unsafe impl<T: Send, B: RwBackend> Send for Rw<T, B> {}
 /// Creates an initialiser for [`RwLockBh`] or [`RwSem`] with a lock class of its own.
 macro_rules! new_rw {
     ($inner:expr, $name:literal) => {
-        $crate::kernel::lock::Rw::new($inner, ::kernel::c_str!($name), ::kernel::static_lock_class!())
+        $crate::kernel::lock::Rw::new(
+            $inner,
+            ::kernel::c_str!($name),
+            ::kernel::static_lock_class!(),
+        )
     };
 }
 pub(crate) use new_rw;
 
 impl<T, B: RwBackend> Rw<T, B> {
     /// An initialiser; [`new_rw`] supplies the lock class.
-    pub(crate) fn new(data: T, name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
+    pub(crate) fn new(
+        data: T,
+        name: &'static CStr,
+        key: Pin<&'static LockClassKey>,
+    ) -> impl PinInit<Self> {
         pin_init!(Self {
             // SAFETY: The slot is valid while the closure runs; name and key are static.
             state <- Opaque::ffi_init(|slot| unsafe {

@@ -72,11 +72,7 @@ impl Net {
     pub(crate) fn id_of(&self, other: &Net) -> i32 {
         // SAFETY: Both are valid; the callers are in process context and may sleep.
         unsafe {
-            bindings::peernet2id_alloc(
-                self.as_ptr(),
-                other.as_ptr(),
-                bindings::GFP_KERNEL_FLAGS,
-            )
+            bindings::peernet2id_alloc(self.as_ptr(), other.as_ptr(), bindings::GFP_KERNEL_FLAGS)
         }
     }
 

@@ -451,6 +451,7 @@ impl<D: Driver> LinkKind<D> {
         ops.ndo_open = Some(Self::open);
         ops.ndo_stop = Some(Self::stop);
         ops.ndo_start_xmit = Some(Self::xmit);
+        ops.ndo_get_iflink = Some(Self::get_iflink);
         pernet.exit_rtnl = Some(Self::exit_rtnl);
         devtype.name = D::KIND.as_ptr().cast();
         Self {
@@ -526,8 +527,8 @@ impl<D: Driver> LinkKind<D> {
             dev.needed_headroom = DATA_HEADROOM as u16;
             dev.needed_tailroom = D::PADDING.wrapping_add(16) as u16;
             dev.type_ = bindings::ARPHRD_NONE as u16;
-            dev.flags = bindings::net_device_flags_IFF_POINTOPOINT
-                | bindings::net_device_flags_IFF_NOARP;
+            dev.flags =
+                bindings::net_device_flags_IFF_POINTOPOINT | bindings::net_device_flags_IFF_NOARP;
             bindings::wg_set_no_queue(dev);
             dev.features |= FEATURES;
             dev.hw_features |= FEATURES;
@@ -598,6 +599,19 @@ impl<D: Driver> LinkKind<D> {
             match Self::dev(dev).link_net.load(Ordering::Relaxed) {
                 net if net.is_null() => bindings::wg_dev_net(dev),
                 net => net,
+            }
+        }
+    }
+
+    unsafe extern "C" fn get_iflink(dev: *const bindings::net_device) -> i32 {
+        // SAFETY: As in `get_link_net`. What is below the device is no interface; where its link
+        // namespace is another one, its own number would look like one of that namespace's.
+        unsafe {
+            let elsewhere = !ptr::eq(Self::get_link_net(dev), bindings::wg_dev_net(dev));
+            if elsewhere {
+                0
+            } else {
+                (*dev).ifindex
             }
         }
     }

@@ -30,8 +30,12 @@ impl<E: Events> Notifiers<E> {
     /// Blocks that are not registered.
     pub(crate) const fn new() -> Self {
         // SAFETY: All zeroes are valid: no function, no next block.
-        let (mut suspend, mut clone): (bindings::notifier_block, bindings::notifier_block) =
-            unsafe { (MaybeUninit::zeroed().assume_init(), MaybeUninit::zeroed().assume_init()) };
+        let (mut suspend, mut clone): (bindings::notifier_block, bindings::notifier_block) = unsafe {
+            (
+                MaybeUninit::zeroed().assume_init(),
+                MaybeUninit::zeroed().assume_init(),
+            )
+        };
         suspend.notifier_call = Some(Self::suspend);
         clone.notifier_call = Some(Self::clone);
         Self {
@@ -46,7 +50,9 @@ impl<E: Events> Notifiers<E> {
         // SAFETY: The blocks are static.
         unsafe {
             to_result(bindings::register_pm_notifier(self.suspend.get()))?;
-            if let Err(error) = to_result(bindings::register_random_vmfork_notifier(self.clone.get())) {
+            if let Err(error) =
+                to_result(bindings::register_random_vmfork_notifier(self.clone.get()))
+            {
                 bindings::unregister_pm_notifier(self.suspend.get());
                 return Err(error);
             }

@@ -191,10 +191,7 @@ impl<T: Shared> Inner<T> {
 
 impl<T: Shared> RcuArc<T> {
     /// Allocates an object and initialises it in place.
-    pub(crate) fn pin_init<E>(
-        init: impl PinInit<T, E>,
-        flags: kernel::alloc::Flags,
-    ) -> Result<Self>
+    pub(crate) fn pin_init<E>(init: impl PinInit<T, E>, flags: kernel::alloc::Flags) -> Result<Self>
     where
         Error: From<E>,
     {
@@ -467,4 +464,3 @@ impl<T> Drop for Retired<T> {
         drop(Self(self.0, PhantomData).wait());
     }
 }
-

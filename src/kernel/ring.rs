@@ -9,11 +9,7 @@ use super::{
     netdev::{Driver, NetRef},
     skb::Skb,
 };
-use core::{
-    marker::PhantomData,
-    mem::ManuallyDrop,
-    ptr::NonNull,
-};
+use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
 use kernel::{error::to_result, ffi::c_void, prelude::*, types::Opaque};
 
 /// What fits into a [`Ring`]: an owner that is one pointer.

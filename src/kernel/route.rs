@@ -16,7 +16,11 @@ use core::{
     net::{Ipv4Addr, Ipv6Addr},
     ptr::NonNull,
 };
-use kernel::{error::{from_err_ptr, to_result}, prelude::*, types::Opaque};
+use kernel::{
+    error::{from_err_ptr, to_result},
+    prelude::*,
+    types::Opaque,
+};
 
 fn be32(address: Ipv4Addr) -> u32 {
     u32::from_ne_bytes(address.octets())
@@ -32,7 +36,12 @@ pub(crate) struct Flow4(bindings::flowi4);
 
 impl Flow4 {
     /// A UDP packet from `source` (0.0.0.0: to be chosen) to a port of `destination`'s.
-    pub(crate) fn new(source: Ipv4Addr, destination: Ipv4Addr, ports: (u16, u16), mark: u32) -> Self {
+    pub(crate) fn new(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        ports: (u16, u16),
+        mark: u32,
+    ) -> Self {
         // SAFETY: All zeroes are valid: plain data.
         let mut flow: bindings::flowi4 = unsafe { MaybeUninit::zeroed().assume_init() };
         flow.saddr = be32(source);
@@ -176,7 +185,11 @@ impl<D: Receiver> UdpSocket<D> {
     /// Sends a packet.
     #[inline]
     pub(crate) fn send4(&self, _bh: &BhGuard, route: Route4, skb: Skb, flow: &Flow4, ds: u8) {
-        let rt = ManuallyDrop::new(route).0 .0.as_ptr().cast::<bindings::rtable>();
+        let rt = ManuallyDrop::new(route)
+            .0
+             .0
+            .as_ptr()
+            .cast::<bindings::rtable>();
         // SAFETY: All are valid; packet and route pass to the function.
         unsafe {
             let ports = flow.0.uli.ports;
@@ -210,7 +223,11 @@ impl<D: Receiver> UdpSocket<D> {
                 dst,
                 self.as_ptr(),
                 skb,
-                (*skb).__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev,
+                (*skb)
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    .dev,
                 &flow.0.saddr,
                 &flow.0.daddr,
                 ds,

@@ -150,7 +150,12 @@ impl<'a> Packet<'a> {
     #[inline]
     fn headers_mut(&mut self) -> &mut bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
         // SAFETY: As above; `&mut self` makes the access exclusive.
-        unsafe { (*self.0.as_ptr()).__bindgen_anon_4.__bindgen_anon_1.as_mut() }
+        unsafe {
+            (*self.0.as_ptr())
+                .__bindgen_anon_4
+                .__bindgen_anon_1
+                .as_mut()
+        }
     }
 
     /// The bytes from the network header on.
@@ -199,7 +204,13 @@ impl<'a> Packet<'a> {
     /// Puts `header` in front, `padding` zero bytes and a tag behind, and encrypts all but the
     /// header in place with ChaCha20-Poly1305. `false`: out of memory; the packet is unusable.
     #[inline]
-    pub(crate) fn seal(&mut self, header: [u8; 16], padding: u32, nonce: u64, key: &[u8; 32]) -> bool {
+    pub(crate) fn seal(
+        &mut self,
+        header: [u8; 16],
+        padding: u32,
+        nonce: u64,
+        key: &[u8; 32],
+    ) -> bool {
         let skb = self.raw();
         let trailer_len = padding.wrapping_add(TAG);
         let plain_len = self.len().wrapping_add(padding);
@@ -238,7 +249,12 @@ impl<'a> Packet<'a> {
         unsafe {
             let sg = sg.as_mut_ptr().cast();
             bindings::sg_init_table(sg, frags);
-            bindings::skb_to_sgvec(skb, sg, DATA_HEADER as i32, plain_len.wrapping_add(TAG) as i32) > 0
+            bindings::skb_to_sgvec(
+                skb,
+                sg,
+                DATA_HEADER as i32,
+                plain_len.wrapping_add(TAG) as i32,
+            ) > 0
                 && bindings::chacha20poly1305_encrypt_sg_inplace(
                     sg,
                     plain_len as usize,
@@ -410,7 +426,8 @@ impl Skb {
     fn alloc(headroom: u32, len: u32) -> Option<Self> {
         // SAFETY: Callable in every context with GFP_ATOMIC; the headroom is part of the size.
         unsafe {
-            let skb = bindings::wg_alloc_skb(headroom.checked_add(len)?, bindings::GFP_ATOMIC_FLAGS);
+            let skb =
+                bindings::wg_alloc_skb(headroom.checked_add(len)?, bindings::GFP_ATOMIC_FLAGS);
             if skb.is_null() {
                 return None;
             }

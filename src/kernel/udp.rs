@@ -65,7 +65,8 @@ impl<D: Receiver> UdpSocket<D> {
             }
         }
         // SAFETY: As above: no functions but the ones set here.
-        let mut tunnel: bindings::udp_tunnel_sock_cfg = unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut tunnel: bindings::udp_tunnel_sock_cfg =
+            unsafe { MaybeUninit::zeroed().assume_init() };
         tunnel.sk_user_data = (&raw const *dev).cast_mut().cast();
         tunnel.encap_type = 1;
         tunnel.encap_rcv = Some(Self::receive);

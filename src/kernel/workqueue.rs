@@ -10,10 +10,7 @@ use super::{
     rcu::{RcuArc, Shared},
     ring::{Ring, RingItem},
 };
-use core::{
-    marker::PhantomData,
-    ptr::NonNull,
-};
+use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     prelude::*,
     str::CStr,
@@ -53,9 +50,7 @@ impl Workqueue {
                     | bindings::wq_flags_WQ_FREEZABLE
                     | bindings::wq_flags_WQ_PERCPU
             }
-            Kind::HandshakeSend => {
-                bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_FREEZABLE
-            }
+            Kind::HandshakeSend => bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_FREEZABLE,
             Kind::Crypt => {
                 bindings::wq_flags_WQ_CPU_INTENSIVE
                     | bindings::wq_flags_WQ_MEM_RECLAIM
@@ -89,9 +84,7 @@ impl Workqueue {
         // one to a `work_struct`, whichever bindings describe it. If the CPU has gone offline
         // meanwhile the workqueue takes another.
         let queued = unsafe {
-            item.__enqueue(|work| {
-                bindings::queue_work_on(cpu as i32, self.0.as_ptr(), work.cast())
-            })
+            item.__enqueue(|work| bindings::queue_work_on(cpu as i32, self.0.as_ptr(), work.cast()))
         };
         drop(queued);
     }
@@ -207,9 +200,14 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
             if works.is_null() {
                 return Err(ENOMEM);
             }
-            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu)) {
+            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu))
+            {
                 let worker = bindings::wg_per_cpu_ptr(works, cpu).cast::<Worker>();
-                bindings::wg_init_work(&raw mut (*worker).work, Some(Self::run), key.as_ptr().cast());
+                bindings::wg_init_work(
+                    &raw mut (*worker).work,
+                    Some(Self::run),
+                    key.as_ptr().cast(),
+                );
                 (&raw mut (*worker).queue).write(queue.cast());
             }
             Ok(works.cast())
@@ -262,7 +260,8 @@ impl<T: RingItem, J: Job<T>> PinnedDrop for ParallelQueue<T, J> {
         // SAFETY: By the type invariant; once each worker is cancelled nothing runs and, since
         // nobody else has the queue, nothing is queued again.
         unsafe {
-            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu)) {
+            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu))
+            {
                 let worker = bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker>();
                 bindings::cancel_work_sync(&raw mut (*worker).work);
             }

@@ -17,7 +17,10 @@ use crate::{
     protocol::allowed_ips::{NodeId, Prefix},
     uapi::*,
 };
-use core::{net::{IpAddr, SocketAddr}, sync::atomic::Ordering};
+use core::{
+    net::{IpAddr, SocketAddr},
+    sync::atomic::Ordering,
+};
 use kernel::prelude::*;
 
 /// Where a dump goes on.
@@ -46,7 +49,9 @@ impl Position {
     }
 
     fn store(self, cursor: &mut Cursor) {
-        let entry = self.entry.map_or(0, |id| u64::from(id.index()).wrapping_add(1));
+        let entry = self
+            .entry
+            .map_or(0, |id| u64::from(id.index()).wrapping_add(1));
         cursor.words = [self.done, entry, self.seq, self.begun.into()];
     }
 }
@@ -66,7 +71,9 @@ pub(super) fn device(
         properties(dev, &rtnl, &config, message)?;
         position.begun = true;
     }
-    let from = config.peers.partition_point(|peer| peer.id <= position.done);
+    let from = config
+        .peers
+        .partition_point(|peer| peer.id <= position.done);
     let peers = config.peers.get(from..).unwrap_or(&[]);
     let mut progress = Progress::Complete;
     if !peers.is_empty() {
@@ -109,7 +116,12 @@ fn properties(dev: &Dev, rtnl: &Rtnl, config: &Config, message: &mut Message<'_>
 }
 
 /// Writes a peer, or the next part of it. `Progress::More`: there is more of it to come.
-fn peer(dev: &Dev, peer: &Peer, position: &mut Position, message: &mut Message<'_>) -> Result<Progress> {
+fn peer(
+    dev: &Dev,
+    peer: &Peer,
+    position: &mut Position,
+    message: &mut Message<'_>,
+) -> Result<Progress> {
     message.nest(0, |message| {
         message.put(WGPEER_A_PUBLIC_KEY, &peer.public_key.0)?;
         let seq = dev.allowed_ips.seq();
@@ -120,7 +132,9 @@ fn peer(dev: &Dev, peer: &Peer, position: &mut Position, message: &mut Message<'
                 peer.allowed_ips.iter(dev.allowed_ips.nodes())
             }
             Some(_) if position.seq != seq => return Ok(Progress::Complete),
-            Some(entry) => peer.allowed_ips.iter_from(dev.allowed_ips.nodes(), Some(entry)),
+            Some(entry) => peer
+                .allowed_ips
+                .iter_from(dev.allowed_ips.nodes(), Some(entry)),
         };
         if peer.allowed_ips.is_empty() {
             return Ok(Progress::Complete);

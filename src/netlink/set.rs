@@ -87,19 +87,27 @@ fn private_key(dev: &Dev, config: &mut Config, mut secret: SecretKey<KernelCrypt
     let is_zero = secret.is_zero();
     secret.clamp();
     // The all-zero key stands for none.
-    let identity = if is_zero { None } else { StaticIdentity::new(&secret) };
+    let identity = if is_zero {
+        None
+    } else {
+        StaticIdentity::new(&secret)
+    };
 
     // A device is no peer of its own.
-    let own = identity.as_ref().and_then(|identity| dev.by_key.find(identity.public()));
+    let own = identity
+        .as_ref()
+        .and_then(|identity| dev.by_key.find(identity.public()));
     if let Some(peer) = own {
         Peer::remove(dev, config, &peer);
     }
 
     let mut current = dev.identity.write();
-    let packets_waited_for_key = current.is_none() && identity.is_some() && dev.netdev().is_running();
+    let packets_waited_for_key =
+        current.is_none() && identity.is_some() && dev.netdev().is_running();
     *current = identity;
     let identity = current.as_ref();
-    dev.cookies.set_identity(identity.map(StaticIdentity::public));
+    dev.cookies
+        .set_identity(identity.map(StaticIdentity::public));
     for peer in &config.peers {
         peer.handshake.write().set_identity(identity);
         peer.expire_sessions();
@@ -137,7 +145,11 @@ fn peer(dev: &Dev, config: &mut Config, attrs: &PeerAttrs<'_>) -> Result {
         }
         None if flags & (WGPEER_F_REMOVE_ME | WGPEER_F_UPDATE_ONLY) != 0 => return Ok(()),
         None => {
-            let own = dev.identity.read().as_ref().is_some_and(|own| *own.public() == key);
+            let own = dev
+                .identity
+                .read()
+                .as_ref()
+                .is_some_and(|own| *own.public() == key);
             if own {
                 // Ignored, so that the same list of peers can be given to each of them.
                 return Ok(());
