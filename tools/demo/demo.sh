@@ -55,16 +55,22 @@ chown -R alice: "$home"
 cp www/file.sha256 "$home/" && chmod 644 "$home/file.sha256"
 
 cd "$home"
-status=0
 setpriv --reuid alice --regid alice --clear-groups --inh-caps=-all --bounding-set=-all \
 	env -i HOME="$home" USER=alice TERM="$TERM" \
 	PATH="/wg/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" \
-	bash "$here/user.sh" || status=$?
+	bash "$here/user.sh" &
+alice=$!
 
-echo
-echo "What the host sees of it: sockets in its namespace, and no interface."
-printf '\n$ %s\n' "ss -ulnp"
-ss -uln
-printf '\n$ %s\n' "ip link show type wireguard"
-ip link show type wireguard
-exit "$status"
+# While her tunnel is up, a look from here.
+until [ -e "$home/up" ] || ! kill -0 "$alice" 2>/dev/null; do
+	sleep 0.1
+done
+if [ -e "$home/up" ]; then
+	# shellcheck source=tools/demo/say.sh
+	. "$here/say.sh"
+	say "Meanwhile, root on the host sees two sockets more, and no interface:"
+	run "ss -uln"
+	run "ip link show type wireguard"
+	touch "$home/seen"
+fi
+wait "$alice"

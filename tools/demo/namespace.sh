@@ -39,4 +39,10 @@ say "What it looks like. The mark is kept for wg-quick, but no packet carries it
 outside, where she may not set marks."
 run "wg show"
 run "ip -details link show wg0"
+
+# The host has a look.
+touch up
+until [ -e seen ]; do sleep 0.1; done
+
+say "Done. Had she just left, the namespaces and all in them would be gone too."
 run "wg-quick down ./wg0.conf"
