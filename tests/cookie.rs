@@ -265,16 +265,29 @@ fn the_initiator_gets_along_with_a_responder_under_load_for_an_hour() {
 
 proptest! {
     #[test]
-    fn a_cookie_is_for_one_source(a: [u8; 4], b: [u8; 4], c: [u8; 16], ports: [[u8; 2]; 2]) {
+    fn a_cookie_is_for_one_source(
+        v4: [u8; 4],
+        v6: [u8; 16],
+        port: [u8; 2],
+        flip in 0..128usize,
+    ) {
         let secret = CookieSecret::<Host>::new(s(0));
-        let (a, b, c) = (IpAddr::from(a), IpAddr::from(b), IpAddr::from(c));
-        let cookie = secret.cookie(a, ports[0]);
-        prop_assert_eq!(
-            cookie.same_as(&secret.cookie(b, ports[1])),
-            (a, ports[0]) == (b, ports[1])
-        );
-        prop_assert!(cookie.same_as(&secret.cookie(a, ports[0])));
-        prop_assert!(!cookie.same_as(&secret.cookie(c, ports[0])));
-        prop_assert!(!cookie.same_as(&CookieSecret::<Host>::new(s(0)).cookie(a, ports[0])));
+        let (mut other4, mut other6, mut other_port) = (v4, v6, port);
+        other4[flip / 8 % 4] ^= 1 << (flip % 8);
+        other6[flip / 8] ^= 1 << (flip % 8);
+        other_port[flip / 8 % 2] ^= 1 << (flip % 8);
+        for (address, other) in [
+            (IpAddr::from(v4), IpAddr::from(other4)),
+            (IpAddr::from(v6), IpAddr::from(other6)),
+        ] {
+            let cookie = secret.cookie(address, port);
+            prop_assert!(cookie.same_as(&secret.cookie(address, port)));
+            prop_assert!(!cookie.same_as(&secret.cookie(other, port)));
+            prop_assert!(!cookie.same_as(&secret.cookie(address, other_port)));
+            let another = CookieSecret::<Host>::new(s(0));
+            prop_assert!(!cookie.same_as(&another.cookie(address, port)));
+        }
+        let (v4, v6) = (IpAddr::from(v4), IpAddr::from(v6));
+        prop_assert!(!secret.cookie(v4, port).same_as(&secret.cookie(v6, port)));
     }
 }

@@ -150,7 +150,12 @@ proptest! {
     }
 
     #[test]
-    fn padding_is_minimal_and_stays_within_the_mtu(len in 0..70_000usize, mtu in 0..10_000usize) {
+    fn padding_is_minimal_and_stays_within_the_mtu(
+        (len, mtu) in prop_oneof![
+            (0..70_000usize, 0..10_000usize),
+            (0..20usize, 1..10_000usize).prop_map(|(less, mtu)| (mtu.saturating_sub(less), mtu)),
+        ],
+    ) {
         let pad = padding_for(len, mtu);
         prop_assert!(pad < PADDING);
         // The part of the packet that padding applies to.
@@ -177,6 +182,23 @@ proptest! {
             late.has_expired(seconds, Instant(late.0.wrapping_add(age))),
             expected
         );
+    }
+}
+
+#[test]
+fn padding_of_known_lengths() {
+    for (len, mtu, pad) in [
+        (0, 1420, 0),
+        (1, 1420, 15),
+        (1408, 1420, 0),
+        (1409, 1420, 11),
+        (1419, 1420, 1),
+        (1420, 1420, 0),
+        (1421, 1420, 15),
+        (2 * 1420 - 1, 1420, 1),
+        (1409, 0, 15),
+    ] {
+        assert_eq!(padding_for(len, mtu), pad, "{len} of {mtu}");
     }
 }
 

@@ -138,8 +138,8 @@ impl Instant {
 #[inline]
 pub const fn padding_for(len: usize, mtu: usize) -> usize {
     let last = match len.checked_rem(mtu) {
-        Some(rest) if len > mtu => rest,
-        _ => len,
+        Some(rest) => rest,
+        None => len,
     };
     let up = last.wrapping_neg() % PADDING;
     if mtu == 0 {
