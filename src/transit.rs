@@ -303,8 +303,8 @@ pub(crate) fn apply(
         None => config.port_asked_for,
     };
 
-    // Whether the caller may.
-    let admin = caller.may_administer(net);
+    // Whether the caller may. Asked only where it matters, since a "no" may be logged.
+    let admin = (rebinds || change.mark.is_some()) && caller.may_administer(net);
     change.check_credentials(net, rebinds && !admin, extack)?;
     let privileged = rebinds && net.is_privileged_port(port) && !caller.may_bind_privileged(net);
     if privileged && asked_for {

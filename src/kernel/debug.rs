@@ -40,7 +40,7 @@ pub(crate) fn peer(dev: &NetDevice, what: &'static CStr, id: u64, endpoint: Opti
     with_sockaddr(endpoint, |address| {
         // SAFETY: Both strings are terminated, and the address is a valid one.
         unsafe {
-            bindings::wg_debug_peer(dev.name().as_char_ptr(), what.as_char_ptr(), id, address);
+            bindings::wg_debug_peer(dev.name_ptr(), what.as_char_ptr(), id, address);
         }
     });
 }
@@ -49,7 +49,7 @@ pub(crate) fn peer(dev: &NetDevice, what: &'static CStr, id: u64, endpoint: Opti
 pub(crate) fn stranger(dev: &NetDevice, what: &'static CStr, address: Option<SocketAddr>) {
     with_sockaddr(address, |address| {
         // SAFETY: As above.
-        unsafe { bindings::wg_debug_addr(dev.name().as_char_ptr(), what.as_char_ptr(), address) };
+        unsafe { bindings::wg_debug_addr(dev.name_ptr(), what.as_char_ptr(), address) };
     });
 }
 
@@ -58,12 +58,7 @@ pub(crate) fn peer_life(dev: &NetDevice, id: u64, what: &'static CStr) {
     let kind = c"Peer";
     // SAFETY: All strings are terminated.
     unsafe {
-        bindings::wg_debug_object(
-            dev.name().as_char_ptr(),
-            kind.as_char_ptr(),
-            id,
-            what.as_char_ptr(),
-        );
+        bindings::wg_debug_object(dev.name_ptr(), kind.as_char_ptr(), id, what.as_char_ptr());
     }
 }
 
@@ -71,12 +66,12 @@ pub(crate) fn peer_life(dev: &NetDevice, id: u64, what: &'static CStr) {
 pub(crate) fn keypair_life(dev: &NetDevice, id: u64, what: &'static CStr, peer: u64) {
     // SAFETY: As above.
     unsafe {
-        bindings::wg_debug_keypair(dev.name().as_char_ptr(), id, what.as_char_ptr(), peer);
+        bindings::wg_debug_keypair(dev.name_ptr(), id, what.as_char_ptr(), peer);
     }
 }
 
 /// Says `what` about a device.
 pub(crate) fn device(dev: &NetDevice, what: &'static CStr) {
     // SAFETY: As above.
-    unsafe { bindings::wg_debug_dev(dev.name().as_char_ptr(), what.as_char_ptr()) };
+    unsafe { bindings::wg_debug_dev(dev.name_ptr(), what.as_char_ptr()) };
 }

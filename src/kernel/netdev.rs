@@ -116,10 +116,16 @@ impl NetDevice {
         unsafe { (*self.as_ptr()).ifindex as u32 }
     }
 
-    /// Its name, which another task may be changing; for messages and under RTNL.
+    /// Its name. Callers hold RTNL, under which it changes.
     pub(crate) fn name(&self) -> &CStr {
         // SAFETY: As above; the name is always terminated within the field.
-        unsafe { CStr::from_char_ptr((&raw const (*self.as_ptr()).name).cast()) }
+        unsafe { CStr::from_char_ptr(self.name_ptr()) }
+    }
+
+    /// Its name, for messages: another task may be changing it.
+    pub(super) fn name_ptr(&self) -> *const kernel::ffi::c_char {
+        // SAFETY: As above; only the address is taken.
+        unsafe { (&raw const (*self.as_ptr()).name).cast() }
     }
 
     /// The namespace that it is in.
