@@ -48,6 +48,7 @@ pub fn of_set(
         change,
         transit,
         attribute: not_set.attribute,
+        explained: refused.extack.message.is_some(),
     };
     let advice = asked
         .about_transit(refused.errno)
@@ -103,6 +104,10 @@ struct Asked<'a> {
     change: &'a DeviceChange,
     transit: Option<&'a Found>,
     attribute: Option<u16>,
+    /// Whether the kernel gave a reason. It always does where the transit netns
+    /// is the reason, and it does not where the caller lacks rights over the
+    /// device.
+    explained: bool,
 }
 
 impl Asked<'_> {
@@ -188,6 +193,9 @@ impl Asked<'_> {
                  must have been opened in it, and be bound to no port, address or device and have no locked filter."
             )
         };
+        if !self.explained {
+            return None;
+        }
         match (self.credentials(), self.attribute) {
             (None, _) if !self.touches_transit() => None,
             (None, _) => Some(
@@ -195,9 +203,6 @@ impl Asked<'_> {
                  transit-credentials FD4,FD6, two UDP sockets that were opened there."
                     .into(),
             ),
-            (Some(Credentials { v6: None, .. }), Some(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6)) => {
-                Some(missing_v6())
-            }
             (Some(Credentials { v6: Some(fd), .. }), Some(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6)) => {
                 Some(bad(fd))
             }
@@ -321,9 +326,19 @@ mod tests {
     }
 
     #[test]
+    fn without_rights_over_the_device_no_credential_helps() {
+        let not_set = Refused::errno(libc::EPERM).into();
+        let text = of_set(b"wg0", &moving(BOTH), None, &not_set)
+            .lines
+            .join("\n");
+        assert!(text.contains("CAP_NET_ADMIN over the network namespace of the interface"));
+        assert!(!text.contains("transit"));
+    }
+
+    #[test]
     fn other_refusals_keep_to_the_device() {
         let change = DeviceChange::default();
-        assert!(told(libc::EPERM, None, &change).contains("CAP_NET_ADMIN"));
+        assert!(told(libc::EPERM, None, &change).contains("try as root"));
         assert!(told(libc::ENODEV, None, &change).contains("no interface `wg0'"));
         assert!(!told(libc::EINVAL, None, &change).contains("transit"));
     }
