@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Namespaces, what is in them, and packets between them."""
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import subprocess
+import time
+
+
+def sh(command, **more):
+    """Runs a line of shell that has to succeed, and returns what it printed."""
+    return subprocess.run("set -e\n" + command, shell=True, check=True, text=True, executable="/bin/bash",
+                          stdout=subprocess.PIPE, **more).stdout
+
+
+def open_net(name):
+    """A descriptor of a netns that ip(8) made, or of the initial one."""
+    path = "/proc/1/ns/net" if name == "init" else f"/run/netns/{name}"
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextlib.contextmanager
+def inside(net):
+    """Does something in another netns, given by a descriptor or a name."""
+    here = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    there = net if isinstance(net, int) else open_net(net)
+    try:
+        os.setns(there, os.CLONE_NEWNET)
+        yield
+    finally:
+        os.setns(here, os.CLONE_NEWNET)
+        os.close(here)
+        if there is not net:
+            os.close(there)
+
+
+def udp_sockets(net=None):
+    """The UDP sockets of a netns: (family, port) and what tells one from another."""
+    with inside(net) if net is not None else contextlib.nullcontext():
+        found = set()
+        for family, path in ((4, "/proc/self/net/udp"), (6, "/proc/self/net/udp6")):
+            with open(path, encoding="ascii") as file:
+                for line in list(file)[1:]:
+                    fields = line.split()
+                    found.add((family, int(fields[1].rsplit(":", 1)[1], 16), int(fields[9])))
+        return frozenset(found)
+
+
+def ports(net=None):
+    """(family, port) of the UDP sockets of a netns."""
+    return {(family, port) for family, port, _ in udp_sockets(net)}
+
+
+def _checksum(data):
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def ping(net, address, timeout=2.0, count=1, interval=0.0):
+    """How many of so many ICMP echo requests came back."""
+    with inside(net):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    with sock:
+        sock.setblocking(False)
+        ident = os.urandom(2)
+        back = set()
+
+        def listen(until, enough):
+            while len(back) < enough:
+                left = until - time.monotonic()
+                if left <= 0 or not select.select([sock], [], [], left)[0]:
+                    return
+                data = sock.recv(2048)[20:]
+                if data[0] == 0 and data[4:6] == ident:
+                    back.add(data[6:8])
+
+        for number in range(count):
+            body = b"\x08\0\0\0" + ident + struct.pack(">H", number) + b"tunnel!!" * 4
+            body = body[:2] + struct.pack(">H", _checksum(body)) + body[4:]
+            try:
+                sock.sendto(body, (address, 0))
+            except OSError:
+                pass
+            if number + 1 < count:
+                listen(time.monotonic() + interval, count)
+        listen(time.monotonic() + timeout, count)
+        return len(back)
+
+
+def until(condition, seconds=5.0, step=0.02):
+    """Waits for something that takes a moment."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value or time.monotonic() > end:
+            return value
+        time.sleep(step)
