@@ -68,24 +68,21 @@ impl Keypair {
             remote_index,
             initiator,
         } = keys;
-        let keypair = RcuArc::pin_init(
-            pin_init!(Self {
-                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-                peer,
-                local_index,
-                remote_index,
-                initiator,
-                birth: Instant(time::boottime_ns()),
-                sending,
-                may_send: AtomicBool::new(true),
-                counter: AtomicU64::new(0),
-                receiving,
-                may_receive: AtomicBool::new(true),
-                replay <- new_spinlock_bh!(ReplayWindow::new(), "wg_replay"),
-                by_index: ChainLink::new(),
-            }),
-            GFP_KERNEL,
-        )?;
+        let keypair = RcuArc::pin_init(pin_init!(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            peer,
+            local_index,
+            remote_index,
+            initiator,
+            birth: Instant(time::boottime_ns()),
+            sending,
+            may_send: AtomicBool::new(true),
+            counter: AtomicU64::new(0),
+            receiving,
+            may_receive: AtomicBool::new(true),
+            replay <- new_spinlock_bh!(ReplayWindow::new(), "wg_replay"),
+            by_index: ChainLink::new(),
+        }))?;
         keypair.say(c"created");
         Ok(keypair)
     }

@@ -26,7 +26,7 @@ mod timers;
 mod transit;
 mod uapi;
 
-use crate::kernel::{genl::Serving, netdev::Registration, notifier::Listening};
+use crate::kernel::{genl::Serving, netdev::Registration, notifier::Listening, rcu::SlabGuard};
 use ::kernel::prelude::*;
 
 module! {
@@ -44,10 +44,12 @@ struct WireGuard {
     _family: Serving<netlink::WireGuardFamily>,
     _devices: Registration<device::Device>,
     _notifiers: Listening<device::Machine>,
+    _peers: SlabGuard,
 }
 
 impl ::kernel::Module for WireGuard {
     fn init(module: &'static ThisModule) -> Result<Self> {
+        let peers = peer::slab().create::<peer::Peer>(c"wg_peer")?;
         let notifiers = device::notifiers().register()?;
         let devices = device::kind().register()?;
         let family = netlink::family().register(module)?;
@@ -56,6 +58,7 @@ impl ::kernel::Module for WireGuard {
             _family: family,
             _devices: devices,
             _notifiers: notifiers,
+            _peers: peers,
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         lock::{new_rw, new_spinlock_bh, RwSem},
         napi::{impl_has_napi, Napi},
         netdev::Stat,
-        rcu::{self, RcuArc, Shared},
+        rcu::{self, RcuArc, Shared, Slab},
         skb::{SharedList, SkbList},
         table::{impl_chained, ChainLink},
         time,
@@ -131,6 +131,17 @@ impl Shared for Peer {
         self.purge_staged();
         debug::peer_life(self.device.netdev(), self.id, c"destroyed");
     }
+
+    fn slab() -> Option<&'static Slab> {
+        Some(slab())
+    }
+}
+
+static SLAB: Slab = Slab::new();
+
+/// Where peers are allocated.
+pub(crate) fn slab() -> &'static Slab {
+    &SLAB
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -158,8 +169,7 @@ impl Peer {
         if let Some(key) = preshared_key {
             handshake.set_preshared_key(key);
         }
-        let peer = RcuArc::pin_init(
-            try_pin_init!(Self {
+        let peer = RcuArc::pin_init(try_pin_init!(Self {
                 id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
                 device: dev.get(),
                 public_key,
@@ -187,9 +197,7 @@ impl Peer {
                 transmit_work <- new_work!("wg_transmit"),
                 handshake_work <- new_work!("wg_send_handshake"),
                 clear_work <- new_work!("wg_clear_keys"),
-            }? Error),
-            GFP_KERNEL,
-        )?;
+            }? Error))?;
         Napi::start(peer.clone(), dev.netdev());
         dev.by_key.insert(config, peer.clone());
         // Cannot fail: room was made above.

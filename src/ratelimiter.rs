@@ -86,14 +86,11 @@ impl RateLimiter {
         if self.entries.load(Ordering::Relaxed) >= MAX_SOURCES {
             return false;
         }
-        let Ok(entry) = RcuArc::pin_init(
-            pin_init!(Entry {
-                source,
-                tokens <- new_spinlock_bh!(TokenBucket::new(now), "wg_tokens"),
-                link: ChainLink::new(),
-            }),
-            GFP_KERNEL,
-        ) else {
+        let Ok(entry) = RcuArc::pin_init(pin_init!(Entry {
+            source,
+            tokens <- new_spinlock_bh!(TokenBucket::new(now), "wg_tokens"),
+            link: ChainLink::new(),
+        })) else {
             return false;
         };
         let mut guard = self.lock.lock();

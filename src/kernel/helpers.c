@@ -123,6 +123,11 @@ struct kmem_cache *wg_kmem_cache_create(const char *name, unsigned int size, uns
 	return kmem_cache_create(name, size, align, 0, NULL);
 }
 
+void *wg_kzalloc(size_t size, gfp_t gfp)
+{
+	return kzalloc(size, gfp);
+}
+
 void *wg_kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp)
 {
 	return kmem_cache_zalloc(cache, gfp);
@@ -216,6 +221,26 @@ unsigned long wg_jiffies(void)
 unsigned long wg_msecs_to_jiffies(unsigned int ms)
 {
 	return msecs_to_jiffies(ms);
+}
+
+int wg_register_pm_notifier(struct notifier_block *nb)
+{
+	return register_pm_notifier(nb);
+}
+
+void wg_unregister_pm_notifier(struct notifier_block *nb)
+{
+	unregister_pm_notifier(nb);
+}
+
+int wg_register_vmfork_notifier(struct notifier_block *nb)
+{
+	return register_random_vmfork_notifier(nb);
+}
+
+void wg_unregister_vmfork_notifier(struct notifier_block *nb)
+{
+	unregister_random_vmfork_notifier(nb);
 }
 
 /* Workqueues, timers and NAPI. */

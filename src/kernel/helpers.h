@@ -64,6 +64,7 @@ void __percpu *wg_alloc_percpu(size_t size, size_t align);
 void wg_free_percpu(void __percpu *ptr);
 void *wg_per_cpu_ptr(void __percpu *ptr, unsigned int cpu);
 struct kmem_cache *wg_kmem_cache_create(const char *name, unsigned int size, unsigned int align);
+void *wg_kzalloc(size_t size, gfp_t gfp);
 void *wg_kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp);
 void wg_kvfree(const void *ptr);
 void *wg_kvzalloc(size_t size, gfp_t gfp);
@@ -83,6 +84,10 @@ u32 wg_get_random_u32_below(u32 ceil);
 u64 wg_ktime_get_coarse_boottime_ns(void);
 unsigned long wg_jiffies(void);
 unsigned long wg_msecs_to_jiffies(unsigned int ms);
+int wg_register_pm_notifier(struct notifier_block *nb);
+void wg_unregister_pm_notifier(struct notifier_block *nb);
+int wg_register_vmfork_notifier(struct notifier_block *nb);
+void wg_unregister_vmfork_notifier(struct notifier_block *nb);
 
 /* Workqueues, timers and NAPI. */
 struct workqueue_struct *wg_alloc_workqueue(const char *fmt, unsigned int flags, const char *name);

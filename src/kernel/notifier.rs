@@ -49,11 +49,9 @@ impl<E: Events> Notifiers<E> {
     pub(crate) fn register(&'static self) -> Result<Listening<E>> {
         // SAFETY: The blocks are static.
         unsafe {
-            to_result(bindings::register_pm_notifier(self.suspend.get()))?;
-            if let Err(error) =
-                to_result(bindings::register_random_vmfork_notifier(self.clone.get()))
-            {
-                bindings::unregister_pm_notifier(self.suspend.get());
+            to_result(bindings::wg_register_pm_notifier(self.suspend.get()))?;
+            if let Err(error) = to_result(bindings::wg_register_vmfork_notifier(self.clone.get())) {
+                bindings::wg_unregister_pm_notifier(self.suspend.get());
                 return Err(error);
             }
         }
@@ -94,8 +92,8 @@ impl<E: Events> Drop for Listening<E> {
     fn drop(&mut self) {
         // SAFETY: Both were registered.
         unsafe {
-            bindings::unregister_random_vmfork_notifier(self.0.clone.get());
-            bindings::unregister_pm_notifier(self.0.suspend.get());
+            bindings::wg_unregister_vmfork_notifier(self.0.clone.get());
+            bindings::wg_unregister_pm_notifier(self.0.suspend.get());
         }
     }
 }

@@ -14,7 +14,7 @@ use core::{
     ptr::{self, NonNull},
     sync::atomic::{fence, AtomicPtr, AtomicU32, Ordering},
 };
-use kernel::{prelude::*, types::NotThreadSafe};
+use kernel::{prelude::*, str::CStr, types::NotThreadSafe};
 
 /// Evidence that the current task is inside an RCU read section.
 ///
@@ -74,6 +74,52 @@ pub(crate) trait Shared: Send + Sync + Sized {
     /// value is dropped. Readers may still look at it; nobody can take a reference any more.
     /// Runs in the context of whoever dropped that reference, so it must not sleep.
     fn last_reference(&self) {}
+
+    /// The slab that such objects come from; none: the general ones, in which a size is rounded up.
+    fn slab() -> Option<&'static Slab> {
+        None
+    }
+}
+
+/// A slab for objects of one type, in a static of the driver's.
+pub(crate) struct Slab(AtomicPtr<bindings::kmem_cache>);
+
+impl Slab {
+    /// A slab that objects cannot be allocated from yet.
+    pub(crate) const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// Makes it usable for `T`s, until the result is dropped. By then all of them must be gone.
+    pub(crate) fn create<T: Shared>(&'static self, name: &'static CStr) -> Result<SlabGuard> {
+        // SAFETY: The name is static; size and alignment are those of a type.
+        let cache = unsafe {
+            bindings::wg_kmem_cache_create(
+                name.as_char_ptr(),
+                size_of::<Inner<T>>() as u32,
+                align_of::<Inner<T>>() as u32,
+            )
+        };
+        if cache.is_null() {
+            return Err(ENOMEM);
+        }
+        self.0.store(cache, Ordering::Release);
+        Ok(SlabGuard(self))
+    }
+}
+
+/// Keeps a [`Slab`] usable.
+pub(crate) struct SlabGuard(&'static Slab);
+
+impl Drop for SlabGuard {
+    fn drop(&mut self) {
+        // Objects are freed by callbacks.
+        barrier();
+        let cache = self.0 .0.swap(ptr::null_mut(), Ordering::AcqRel);
+        // SAFETY: It was created by `create`. The kernel leaks it, with a warning, if it is not
+        // empty.
+        unsafe { bindings::kmem_cache_destroy(cache) };
+    }
 }
 
 /// A counted object that is freed one grace period after its last reference has gone.
@@ -180,37 +226,60 @@ impl<T: Shared> Inner<T> {
                 .cast::<Self>()
         };
         // SAFETY: The count is zero and a grace period has passed since, so no reader is left
-        // either: this is the only access. The memory came from `KBox`, that is `kmalloc`, and is
-        // wiped since it may hold keys.
+        // either: this is the only access. The memory is wiped since it may hold keys.
         unsafe {
             ptr::drop_in_place(this);
-            bindings::kfree_sensitive(this.cast());
+            bindings::wg_memzero_explicit(this.cast(), size_of::<Self>());
+            Self::deallocate(this);
         }
+    }
+
+    fn allocate() -> Result<NonNull<Self>> {
+        // SAFETY: A slab that was created has objects of this size and alignment, as each is used
+        // for the type that names it. What `kzalloc` returns is aligned for any such type: larger
+        // alignments than its own do not occur.
+        let memory = unsafe {
+            match T::slab() {
+                Some(slab) => {
+                    let cache = NonNull::new(slab.0.load(Ordering::Acquire)).ok_or(ENOMEM)?;
+                    bindings::wg_kmem_cache_zalloc(cache.as_ptr(), bindings::GFP_KERNEL_FLAGS)
+                }
+                None => bindings::wg_kzalloc(size_of::<Self>(), bindings::GFP_KERNEL_FLAGS),
+            }
+        };
+        Ok(NonNull::new(memory.cast()).ok_or(ENOMEM)?)
+    }
+
+    /// # Safety
+    ///
+    /// `this` came from `allocate`, and nothing uses it any more.
+    unsafe fn deallocate(this: *mut Self) {
+        // SAFETY: By the contract; memory of a slab is freed to the slab that it came from.
+        unsafe { bindings::kfree(this.cast()) };
     }
 }
 
 impl<T: Shared> RcuArc<T> {
-    /// Allocates an object and initialises it in place.
-    pub(crate) fn pin_init<E>(init: impl PinInit<T, E>, flags: kernel::alloc::Flags) -> Result<Self>
+    /// Allocates an object and initialises it in place. May sleep.
+    pub(crate) fn pin_init<E>(init: impl PinInit<T, E>) -> Result<Self>
     where
         Error: From<E>,
     {
-        let mut memory = KBox::<Inner<T>>::new_uninit(flags)?;
-        let inner = memory.as_mut_ptr();
+        let ptr = Inner::<T>::allocate()?;
+        let inner = ptr.as_ptr();
         // SAFETY: `inner` points at uninitialised memory of the right layout that nobody else
-        // knows. It is never moved: `into_raw` below keeps it where it is, and it is freed in
-        // place. Should `init` fail, `data` stays uninitialised and only the memory is freed.
+        // knows. It is never moved, and freed in place. Should `init` fail, `data` stays
+        // uninitialised and only the memory is freed.
         unsafe {
             (&raw mut (*inner).refs).write(AtomicU32::new(1));
             (&raw mut (*inner).head).write(UnsafeCell::new(MaybeUninit::uninit()));
-            pin_init::raw_try_init(&raw mut (*inner).data, init)?;
+            if let Err(error) = pin_init::raw_try_init(&raw mut (*inner).data, init) {
+                Inner::deallocate(inner);
+                return Err(error.into());
+            }
         }
-        let ptr = KBox::into_raw(memory).cast::<Inner<T>>();
         // INVARIANT: All fields were just initialised; the one reference is ours.
-        // SAFETY: `into_raw` returns no null pointer.
-        Ok(Self {
-            ptr: unsafe { NonNull::new_unchecked(ptr) },
-        })
+        Ok(Self { ptr })
     }
 
     /// A borrowed form that is tied to this reference.
