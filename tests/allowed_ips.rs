@@ -487,9 +487,10 @@ proptest! {
                 let _ = both.table.insert(&mut scrambled, prefix(*net), peer.clone());
             }
         }
-        for peer in &both.peers {
+        for peer in &both.peers[1..] {
             both.table.remove_by_owner(&mut scrambled, &peer.list);
         }
+        both.table.clear(&mut scrambled);
     }
 }
 
@@ -518,6 +519,31 @@ impl ArenaMut for Scrambled<'_> {
     }
 
     fn retire(&mut self, _: NodeId) {}
+}
+
+/// The shortest circle: a node that is its own child, and matches everything.
+#[test]
+fn lookups_in_a_circle_end() {
+    let nodes = Nodes::new(200);
+    let mut both = Both::new(&nodes);
+    both.insert(parse("0.0.0.0/0"), 0).unwrap();
+    both.insert(parse("0.0.0.0/1"), 1).unwrap();
+    let offset = both.peers[0].list.first().unwrap().index();
+    let mut circle = Scrambled {
+        storage: both.storage,
+        factor: 0,
+        offset,
+    };
+    let found = both.table.find(&circle, ip("0.0.0.0")).unwrap();
+    assert_eq!(found.prefix(), prefix(parse("0.0.0.0/0")));
+    let peer = both.peers[0].clone();
+    let _ = both
+        .table
+        .insert(&mut circle, prefix(parse("0.0.0.0/2")), peer.clone());
+    both.table
+        .remove(&mut circle, prefix(parse("0.0.0.0/1")), &peer.list);
+    assert!(peer.list.iter(&circle).count() <= 3);
+    both.table.clear(&mut circle);
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -735,6 +761,17 @@ impl Readers {
         }
     }
 
+    /// Has the readers stop once the writer is done, also if a test fails.
+    fn stop_with_writer(&self) -> impl Drop + '_ {
+        struct Stop<'a>(&'a AtomicBool);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+        Stop(&self.stop)
+    }
+
     /// Waits until every reader has been without a node once.
     fn synchronize(&self) {
         let seen: Vec<u64> = self
@@ -783,6 +820,7 @@ fn readers_see_one_state_or_the_other() {
     ];
     let readers = Readers::new(2);
     std::thread::scope(|scope| {
+        let _stop = readers.stop_with_writer();
         for index in 0..readers.rounds.len() {
             let (readers, table, nodes) = (&readers, &table, &nodes);
             scope.spawn(move || {
@@ -815,7 +853,6 @@ fn readers_see_one_state_or_the_other() {
                 storage.grace_period();
             }
         }
-        readers.stop.store(true, Ordering::SeqCst);
     });
 }
 
@@ -826,6 +863,7 @@ fn clearing_does_not_route_to_the_less_specific() {
     let (broad, narrow) = (Peer::new(0), Peer::new(1));
     let readers = Readers::new(2);
     std::thread::scope(|scope| {
+        let _stop = readers.stop_with_writer();
         for index in 0..readers.rounds.len() {
             let (readers, table, nodes) = (&readers, &table, &nodes);
             scope.spawn(move || {
@@ -849,7 +887,6 @@ fn clearing_does_not_route_to_the_less_specific() {
                 storage.grace_period();
             }
         }
-        readers.stop.store(true, Ordering::SeqCst);
     });
 }
 

@@ -490,6 +490,8 @@ pub struct OutOfNodes;
 pub struct Table {
     root4: Link,
     root6: Link,
+    // How many nodes are reachable: what bounds walks over all of them.
+    nodes: AtomicU32,
     seq: AtomicU64,
 }
 
@@ -499,6 +501,7 @@ impl Table {
         Table {
             root4: Link::new(),
             root6: Link::new(),
+            nodes: AtomicU32::new(0),
             seq: AtomicU64::new(1),
         }
     }
@@ -511,6 +514,12 @@ impl Table {
 
     fn modified(&self) {
         self.seq.store(self.seq().wrapping_add(1), Relaxed);
+    }
+
+    fn retire<A: ArenaMut>(&self, arena: &mut A, id: NodeId) {
+        let left = self.nodes.load(Relaxed).saturating_sub(1);
+        self.nodes.store(left, Relaxed);
+        arena.retire(id);
     }
 
     #[inline]
@@ -617,14 +626,17 @@ impl Table {
     pub fn clear<A: ArenaMut>(&self, arena: &mut A) {
         self.modified();
         for root in [&self.root4, &self.root6] {
+            let limit = self.nodes.load(Relaxed);
             let top = root.follow();
             root.publish(None);
 
             // General entries go before specific ones: a reader on its way down
             // must not take the general one for the best match.
             let mut next = top;
-            while let Some(id) = next {
-                let Some(node) = arena.get(id) else { break };
+            for _ in 0..limit {
+                let Some((id, node)) = next.and_then(|id| Some((id, arena.get(id)?))) else {
+                    break;
+                };
                 node.value.with_list(|list| list.unlink(&*arena, node));
                 node.value.clear();
                 next = after_in_preorder(&*arena, id, node);
@@ -632,9 +644,10 @@ impl Table {
 
             // Children go before parents, which are needed to get there.
             let mut next = top.map(|id| leftmost_leaf(&*arena, id));
-            while let Some(id) = next {
+            for _ in 0..limit {
+                let Some(id) = next else { break };
                 next = after_in_postorder(&*arena, id);
-                arena.retire(id);
+                self.retire(arena, id);
             }
         }
     }
@@ -703,6 +716,9 @@ impl Table {
             Some(parent) => node(parent)?.towards(prefix.bits).publish(Some(top)),
             None => self.root(prefix.v6).publish(Some(top)),
         }
+        let added = if top == id { 1 } else { 2 };
+        let nodes = self.nodes.load(Relaxed).saturating_add(added);
+        self.nodes.store(nodes, Relaxed);
         Ok(id)
     }
 
@@ -720,7 +736,7 @@ impl Table {
         };
         let parent = node.parent.get();
         self.replace(&*arena, id, node, only_child);
-        arena.retire(id);
+        self.retire(arena, id);
 
         if only_child.is_some() {
             return;
@@ -729,7 +745,7 @@ impl Table {
             if !fork.value.is_set() {
                 let [zero, one] = fork.children();
                 self.replace(&*arena, id, fork, zero.or(one));
-                arena.retire(id);
+                self.retire(arena, id);
             }
         }
     }
