@@ -14,12 +14,38 @@ impl Display for Ip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             IpAddr::V6(addr) => match ipv4_compatible(addr) {
-                Some([a, b, c, d]) => write!(f, "::{a}.{b}.{c}.{d}"),
+                Some(bytes) => {
+                    f.write_str("::")?;
+                    f.write_str(dotted(bytes, &mut [0; 15]))
+                }
                 None => write!(f, "{addr}"),
             },
-            IpAddr::V4(addr) => write!(f, "{addr}"),
+            IpAddr::V4(addr) => f.write_str(dotted(addr.octets(), &mut [0; 15])),
         }
     }
+}
+
+/// IPv4 without the detours of std's formatting: a device may have a hundred
+/// thousand of these.
+fn dotted(bytes: [u8; 4], buf: &mut [u8; 15]) -> &str {
+    let mut len = 0;
+    let mut push = |byte| {
+        buf[len] = byte;
+        len += 1;
+    };
+    for (index, byte) in bytes.into_iter().enumerate() {
+        if index > 0 {
+            push(b'.');
+        }
+        if byte >= 100 {
+            push(b'0' + byte / 100);
+        }
+        if byte >= 10 {
+            push(b'0' + byte / 10 % 10);
+        }
+        push(b'0' + byte % 10);
+    }
+    std::str::from_utf8(&buf[..len]).unwrap_or_default()
 }
 
 fn ipv4_compatible(addr: Ipv6Addr) -> Option<[u8; 4]> {
@@ -31,7 +57,9 @@ fn ipv4_compatible(addr: Ipv6Addr) -> Option<[u8; 4]> {
 
 impl Display for AllowedIp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", Ip(self.addr), self.cidr)
+        Ip(self.addr).fmt(f)?;
+        f.write_char('/')?;
+        self.cidr.fmt(f)
     }
 }
 

@@ -81,7 +81,7 @@ impl Pretty {
         if let Some(endpoint) = peer.endpoint {
             self.item(out, "endpoint", Endpoint(endpoint))?;
         }
-        self.item(out, "allowed ips", self.allowed_ips(peer))?;
+        self.allowed_ips(out, peer)?;
         if peer.last_handshake.0 != 0 {
             let then = ago(peer.last_handshake.0, self.now, p);
             self.item(out, "latest handshake", then)?;
@@ -115,17 +115,18 @@ impl Pretty {
         }
     }
 
-    fn allowed_ips(self, peer: &Peer) -> String {
-        let (cyan, reset) = (self.paint.cyan(), self.paint.reset());
+    fn allowed_ips(self, out: &mut impl Write, peer: &Peer) -> io::Result<()> {
+        let p = self.paint;
+        let (bold, cyan, reset) = (p.bold(), p.cyan(), p.reset());
+        write!(out, "  {bold}allowed ips{reset}: ")?;
         if peer.allowed_ips.is_empty() {
-            return "(none)".into();
+            return writeln!(out, "(none)");
         }
-        let ranges: Vec<_> = peer
-            .allowed_ips
-            .iter()
-            .map(|ip| format!("{}{cyan}/{reset}{}", Ip(ip.addr), ip.cidr))
-            .collect();
-        ranges.join(", ")
+        for (index, ip) in peer.allowed_ips.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(out, "{comma}{}{cyan}/{reset}{}", Ip(ip.addr), ip.cidr)?;
+        }
+        writeln!(out)
     }
 }
 
