@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the tests share: primitives from crates.io behind the `Crypto` trait.
+//! What the tests share: primitives from published crates behind the `Crypto` trait.
 
 // Every test crate uses a different part.
 #![allow(dead_code)]
