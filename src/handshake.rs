@@ -24,7 +24,7 @@ use crate::{
         constants::{Instant, HANDSHAKE_TOS},
         crypto::SecretKey,
         message::{CookieReply, Initiation, MessageType, Response},
-        noise::{self, Tai64n},
+        noise::{self, Phase, Tai64n},
         timers,
     },
     send, socket,
@@ -105,6 +105,10 @@ fn send_response(peer: &RcuArc<Peer>) {
 fn create_response(peer: &RcuArc<Peer>) -> Option<Response> {
     random::wait_until_seeded();
     let mut handshake = peer.handshake.write();
+    // An initiation of ours may have come between; then its number must stay.
+    if !matches!(handshake.phase(), Phase::ConsumedInitiation { .. }) {
+        return None;
+    }
     let index = peer.device.index.insert_handshake(peer)?;
     let response = handshake.create_response(&SecretKey::generate(), index);
     if response.is_none() {
