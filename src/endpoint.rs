@@ -170,20 +170,32 @@ impl EndpointCell {
     }
 
     /// Sets the endpoint, and forgets the routes if it is another one.
-    #[inline]
     pub(crate) fn set(&self, new: Endpoint) {
-        if self.load() != new {
-            self.replace(new);
+        self.note(new, self.generation.load(Ordering::Relaxed));
+    }
+
+    /// Sets the endpoint to what a packet tells that came in while the sockets of `generation` were
+    /// in use. Its source is good for these; if it came by the ones before it is found out when it
+    /// is used.
+    #[inline]
+    pub(crate) fn note(&self, new: Endpoint, generation: u64) {
+        if self.load() != new || self.generation.load(Ordering::Relaxed) < generation {
+            self.replace(new, generation);
         }
     }
 
     #[cold]
-    fn replace(&self, new: Endpoint) {
-        let _guard = self.lock.write();
+    fn replace(&self, new: Endpoint, generation: u64) {
+        let mut guard = self.lock.write();
         for (word, value) in self.words.iter().zip(new.words) {
             word.store(value, Ordering::Relaxed);
         }
-        self.cache.reset();
+        if self.generation.load(Ordering::Relaxed) < generation {
+            self.generation.store(generation, Ordering::Relaxed);
+            self.cache.reset_now(&mut guard);
+        } else {
+            self.cache.reset();
+        }
     }
 
     /// Forgets source and routes.

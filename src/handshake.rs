@@ -227,8 +227,11 @@ fn receive(dev: &Dev, skb: &Skb, waiting: u32) {
 }
 
 fn note_endpoint(peer: &Peer, skb: &Skb) {
-    if let Some(endpoint) = Endpoint::of(&skb.view()) {
-        peer.endpoint.set(endpoint);
+    let bh = BhGuard::new();
+    if let (Some(endpoint), Some(transit)) =
+        (Endpoint::of(&skb.view()), peer.device.transit.load(&bh))
+    {
+        peer.endpoint.note(endpoint, transit.generation);
     }
 }
 

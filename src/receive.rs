@@ -206,7 +206,9 @@ fn consume(
         return skb.free(Fate::Consumed);
     };
     skb.packet().scrub(false);
-    peer.endpoint.set(endpoint);
+    if let Some(transit) = peer.device.transit.load(context) {
+        peer.endpoint.note(endpoint, transit.generation);
+    }
     let host = PeerTimers(peer.borrow());
     if peer.keypairs.heard(&peer.device.index, keypair) {
         peer.timer_state.handshake_complete(&host);
