@@ -14,7 +14,7 @@ use crate::{
         lock::{new_rw, new_spinlock_bh, RwSem},
         napi::{impl_has_napi, Napi},
         netdev::Stat,
-        rcu::{self, RcuArc, Shared, Slab},
+        rcu::{self, BhGuard, RcuArc, Shared, Slab},
         skb::{SharedList, SkbList},
         table::{impl_chained, ChainLink},
         time,
@@ -293,6 +293,14 @@ impl Peer {
 
     pub(crate) fn set_handshake_index(&self, index: u32) {
         self.handshake_index.store(index, Ordering::Relaxed);
+    }
+
+    /// Whether packets can be sent at once, without a handshake.
+    pub(crate) fn has_session(&self) -> bool {
+        let bh = BhGuard::new();
+        self.keypairs
+            .current(&bh)
+            .is_some_and(|keypair| keypair.may_send())
     }
 
     /// Forgets the handshake that is in progress.

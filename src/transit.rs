@@ -17,6 +17,7 @@ use crate::{
         udp::{Family, Restriction, ShownSocket, UdpSocket},
     },
     protocol::timers::{Host, Timer},
+    send,
     timers::PeerTimers,
     uapi::*,
 };
@@ -374,18 +375,23 @@ pub(crate) fn apply(
         // sending by them, and deliver what they receive up to then.
         drop(dev.transit.swap(Some(transit)).wait());
     }
-    if moves {
-        retry_handshakes(config);
+    if rebinds && dev.netdev().is_running() {
+        announce(config);
     }
     Ok(())
 }
 
-/// Sends those handshakes again that wait for an answer, which may never come to the old sockets.
-fn retry_handshakes(config: &Config) {
+/// Tells the peers where the device is now. Their packets go to the old sockets until they hear from
+/// the new ones, and it may be long before there is something else to say: what they were sending
+/// while the sockets changed is lost. A handshake that waits for an answer waits in vain: it is sent
+/// again.
+fn announce(config: &Config) {
     for peer in &config.peers {
         if PeerTimers(peer.borrow()).is_armed(Timer::RetransmitHandshake) {
             peer.allow_handshake();
             handshake::queue_initiation(peer, false);
+        } else if peer.has_session() {
+            send::keepalive(peer);
         }
     }
 }
