@@ -214,6 +214,10 @@ def build():
         nl.wg_set("wg0", peers=[nl.peer(keys["her public"],
                                         allowed=["192.168.77.1/32"])]).or_raise()
         nl.link_up("wg0").or_raise()
+    # What neighbours need at first is nobody's concern later.
+    for net in ("init", "other"):
+        with inside(net):
+            sh("ping -c 1 -W 5 10.7.0.2; ping -c 1 -W 5 fd07::2")
 
 
 def make_device(words, transit, up, endpoint="10.7.0.2", credentials=GOOD):
@@ -915,6 +919,12 @@ def rule_8_make_before_break():
     check((handshake(), handshake("far")) == before and before[0][0][0] > 0,
           "with no handshake but the first", before, handshake())
 
+    move("other")
+    check(ping("far", "192.168.77.1", 2), "the peer finds the device at once, though that has "
+          "nothing to send")
+    move("init", port=6080)
+    check(ping("far", "192.168.77.1", 2), "and after a change of port", get())
+
     root = root_in(her_net)
     other = root(os.open, "/run/netns/other", os.O_RDONLY)
     receiver, sender = one_way("far", PEER, her_net, 300)
@@ -984,7 +994,6 @@ def rule_8_pending_handshake():
     good = pings(timeout=3.5)
     check(good, "the first ping after the move gets through",
           f"{time.monotonic() - start:.1f} s")
-    sh("ip netns exec far ip link set wg0 down; ip netns exec far ip link set wg0 up")
     device()
     sh("nft add rule inet watch out udp dport 5000 drop")
     try:
@@ -1001,9 +1010,14 @@ def rule_8_pending_handshake():
 @scenario
 def rule_8_cached_source():
     """Cached sources and routes are dropped."""
+    sh("ip -n far link set wg0 down; ip -n far link set wg0 up")
     device()
-    with inside("far"):
-        check(pings(), "a session is there")
+    check(pings(), "a session is there")
+    endpoint = next(iter(get()["peers"].values()))["endpoint"]
+    check(socket.inet_ntoa(endpoint[4:8]) == "10.7.0.2",
+          "answers leave from the address that was asked", endpoint)
+    device()
+    pings()
     # Here the old source is an address too, but none that an answer would find.
     sh("ip -n other addr add 10.9.0.1/32 dev lo")
     try:

@@ -14,14 +14,11 @@ import traceback
 WG = os.environ.get("WG_OURS", "wg-ours")
 
 
-def _wg(args, stdin=None):
+def wg(args, stdin=None):
+    """Runs the tool; its status, output and errors."""
     done = subprocess.run([WG, *args], close_fds=False, text=True, input=stdin,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     return done.returncode, done.stdout, done.stderr
-
-
-def _pid():
-    return os.getpid()
 
 
 class Actor:
@@ -87,7 +84,7 @@ class Actor:
 
     def wg(self, *args, stdin=None):
         """Runs the tool; its status, output and errors."""
-        return self(_wg, [str(arg) for arg in args], stdin)
+        return self(wg, [str(arg) for arg in args], stdin)
 
     def net(self):
         """A descriptor of its netns."""

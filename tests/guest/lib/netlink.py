@@ -16,7 +16,8 @@ F_REQUEST, F_MULTI, F_ACK, F_DUMP = 1, 2, 4, 0x300
 F_EXCL, F_CREATE = 0x200, 0x400
 F_CAPPED, F_ACK_TLVS = 0x100, 0x200
 NESTED = 0x8000
-RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWADDR, RTM_GETNSID = 16, 17, 18, 20, 90
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 17, 18, 20, 24
+RTM_NEWNSID, RTM_GETNSID = 88, 90
 IFF_UP, IFF_LOWER_UP = 1, 0x10000
 
 
@@ -153,6 +154,13 @@ def link_add(name, kind="wireguard", netns_fd=None, link_netns_fd=None):
     return rtnl(RTM_NEWLINK, _ifinfo(), *parts, flags=F_ACK | F_CREATE | F_EXCL)
 
 
+def veth_add(name, peer_name, peer_netns_fd):
+    """Creates a pair, its other end in another netns."""
+    data = nest(2, attr(1, _ifinfo() + string(3, peer_name) + u32(28, peer_netns_fd)))
+    return rtnl(RTM_NEWLINK, _ifinfo(), string(3, name), nest(18, string(1, "veth"), data),
+                flags=F_ACK | F_CREATE | F_EXCL)
+
+
 def link_del(name):
     return rtnl(RTM_DELLINK, _ifinfo(), string(3, name))
 
@@ -194,6 +202,22 @@ def address_add(name, prefix):
                 flags=F_ACK | F_CREATE | F_EXCL)
 
 
+def route_add(prefix, gateway):
+    """A route by a gateway, such as 10.0.0.0/8."""
+    network = ipaddress.ip_network(prefix)
+    family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+    header = struct.pack("=BBBBBBBBI", family, network.prefixlen, 0, 0, 254, 3, 0, 1, 0)
+    return rtnl(RTM_NEWROUTE, header, attr(1, network.network_address.packed),
+                attr(5, ipaddress.ip_address(gateway).packed), flags=F_ACK | F_CREATE | F_EXCL)
+
+
+def nsids():
+    """All numbers that the calling process's netns has for others."""
+    answer = rtnl(RTM_GETNSID, bytes(4), flags=F_ACK | F_DUMP).or_raise()
+    return {struct.unpack("=i", value)[0] for _, payload in answer.replies
+            for _, kind, value in attrs(payload[4:]) if kind == 1}
+
+
 def nsid_of(netns_fd):
     """The number that the calling process's netns has for another; -1 if none. Assigns one."""
     def ask():
@@ -204,9 +228,14 @@ def nsid_of(netns_fd):
         return -1
     number = ask()
     if number < 0:
-        rtnl(88, bytes(4), u32(3, netns_fd), u32(1, -1)).or_raise()
+        nsid_set(netns_fd, -1).or_raise()
         number = ask()
     return number
+
+
+def nsid_set(netns_fd, number):
+    """Gives another netns a number here; -1 for any that is free."""
+    return rtnl(RTM_NEWNSID, bytes(4), u32(3, netns_fd), u32(1, number))
 
 
 # --- nftables ---------------------------------------------------------------------

@@ -1,0 +1,514 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Nothing outlives what it belongs to, in whatever order things end. Run by lifetimes.sh.
+
+A round makes a netns for a device (D) and two for its sockets (T and U), all of them without a
+name, so that closing a descriptor ends one. T and U lead to the netns `far', where the device has
+a peer. The device has another peer that never answers, and sends keepalives to both, so that
+timers, routes, handshakes and sessions are there when things end.
+
+That a netns has ended is seen in two ways. The initial netns gives each a number, which is taken
+back when nothing holds the netns any more. And the kernel counts namespaces, up to when the last
+trace of one is gone; in the end that count has to be what it was.
+"""
+
+import ctypes
+import itertools
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import netlink as nl  # noqa: E402
+import tap  # noqa: E402
+import world  # noqa: E402
+from actor import Actor, drop_user, new_namespaces  # noqa: E402
+from tap import check, scenario  # noqa: E402
+from world import inside, ping, sh  # noqa: E402
+
+PORT = 7000
+MODULE = f"/lib/modules/{os.uname().release}/updates/wireguard.ko"
+LIMIT = "/proc/sys/user/max_net_namespaces"
+libc = ctypes.CDLL(None, use_errno=True)
+
+keys = {}
+far = None
+numbers = itertools.count(1000)
+
+
+# --- the module ---------------------------------------------------------------------------
+
+def unload():
+    """Unloads the module; whether that was possible at once."""
+    return libc.syscall(176, b"wireguard", os.O_NONBLOCK) == 0
+
+
+def load():
+    nl.forget_family()
+    fd = os.open(MODULE, os.O_RDONLY)
+    try:
+        if libc.syscall(313, fd, b"", 0):
+            raise OSError(ctypes.get_errno(), "finit_module")
+    finally:
+        os.close(fd)
+
+
+def loaded():
+    return os.path.exists("/sys/module/wireguard")
+
+
+def references():
+    with open("/sys/module/wireguard/refcnt", encoding="ascii") as file:
+        return int(file.read())
+
+
+# --- namespaces ----------------------------------------------------------------------------
+
+class Net:
+    """A netns that lives as long as this holds it."""
+
+    def __init__(self, connected=False):
+        self.number = next(numbers)
+        here = os.open("/proc/self/ns/net", os.O_RDONLY)
+        try:
+            os.unshare(os.CLONE_NEWNET)
+            self.fd = os.open("/proc/self/ns/net", os.O_RDONLY)
+            nl.link_up("lo").or_raise()
+            if connected:
+                self._connect(self.number)
+        finally:
+            os.setns(here, os.CLONE_NEWNET)
+            os.close(here)
+        nl.nsid_set(self.fd, self.number).or_raise()
+
+    @staticmethod
+    def _connect(number):
+        """A way to `far', by addresses that were not there lately."""
+        network = f"10.{number // 100 % 100}.{number % 100}"
+        nl.veth_add("out", f"in{number}", far.fd).or_raise()
+        nl.address_add("out", f"{network}.1/24").or_raise()
+        with inside(far.fd):
+            nl.address_add(f"in{number}", f"{network}.2/24").or_raise()
+            nl.link_up(f"in{number}").or_raise()
+        nl.link_up("out").or_raise()
+        nl.route_add("10.100.0.0/16", f"{network}.2").or_raise()
+
+    @property
+    def open(self):
+        return self.fd is not None
+
+    def close(self):
+        os.close(self.fd)
+        self.fd = None
+
+    def gone(self):
+        """Whether nothing in the kernel holds it, soon."""
+        return not self.open and ended([self.number])
+
+
+def ended(wanted, seconds=10):
+    """Whether the netns with these numbers end within a while."""
+    return bool(world.until(lambda: not nl.nsids().intersection(wanted), seconds))
+
+
+def build_far():
+    global far
+    far = Net()
+    with inside(far.fd):
+        nl.address_add("lo", "10.100.0.2/32").or_raise()
+
+
+def furnish_far():
+    """The peer, which goes with the module."""
+    with inside(far.fd):
+        nl.link_add("wg0").or_raise()
+        nl.wg_set("wg0", private_key=keys["far"], port=5000).or_raise()
+        keys["far public"] = nl.wg_get("wg0")["public_key"]
+        nl.link_add("wg1").or_raise()
+        nl.wg_set("wg1", private_key=keys["device"]).or_raise()
+        public = nl.wg_get("wg1")["public_key"]
+        nl.link_del("wg1").or_raise()
+        nl.wg_set("wg0", peers=[nl.peer(public, allowed=["192.168.88.1/32"])]).or_raise()
+        nl.address_add("wg0", "192.168.88.2/24").or_raise()
+        nl.link_up("wg0").or_raise()
+
+
+def create(net, transit):
+    """A device with a session and a handshake that never ends."""
+    with inside(net.fd):
+        nl.link_add("wg0").or_raise()
+        nl.wg_set("wg0", private_key=keys["device"], port=PORT, netns_fd=transit.fd, peers=[
+            nl.peer(keys["far public"], endpoint=("10.100.0.2", 5000),
+                    allowed=["192.168.88.0/24"], keepalive=1),
+            nl.peer(keys["nobody"], endpoint=("10.100.9.9", 5000), allowed=["192.168.89.0/24"],
+                    keepalive=1)]).or_raise()
+        nl.address_add("wg0", "192.168.88.1/24").or_raise()
+        nl.link_up("wg0").or_raise()
+
+
+class Round:
+    """Things that end, and what may be done to them as long as they are there."""
+
+    def __init__(self):
+        self.d, self.e, self.t, self.u = Net(), Net(), Net(True), Net(True)
+        self.home = self.d
+        self.deleted = False
+        create(self.d, self.t)
+        if not ping(self.d.fd, "192.168.88.2"):
+            raise RuntimeError("nothing gets through to begin with")
+
+    def there(self):
+        return loaded() and not self.deleted and self.home.open
+
+    def close_d(self):
+        self.d.close()
+
+    def close_t(self):
+        self.t.close()
+
+    def close_u(self):
+        self.u.close()
+
+    def move_sockets(self):
+        if self.there() and self.u.open:
+            with inside(self.home.fd):
+                nl.wg_set("wg0", netns_fd=self.u.fd).or_raise()
+                # Moved to another netns while it had no sockets, it could not come up.
+                nl.link_up("wg0").or_raise()
+            # A handshake that began just before may have to wait for its second try.
+            if not ping(self.home.fd, "192.168.88.2", 8):
+                raise RuntimeError("nothing gets through after the sockets moved")
+
+    def move_device(self):
+        if self.there():
+            with inside(self.home.fd):
+                nl.link_move("wg0", self.e.fd).or_raise()
+            self.home = self.e
+            with inside(self.e.fd):
+                nl.address_add("wg0", "192.168.88.1/24")
+                nl.link_up("wg0")
+
+    def delete(self):
+        if self.there():
+            with inside(self.home.fd):
+                nl.link_del("wg0").or_raise()
+        self.deleted = True
+
+    def unload(self):
+        if not world.until(unload, 5):
+            raise RuntimeError(f"the module does not unload, {references()} references")
+
+    def finish(self):
+        """What is wrong at the end."""
+        problems = []
+        left = [net for net in (self.t, self.u, self.d, self.e) if net.open]
+
+        def no_ports():
+            return not any({(4, PORT), (6, PORT)} & world.ports(net.fd) for net in left)
+
+        # The end of a netns takes a moment, and the device's with it.
+        if not self.there() and not world.until(no_ports, 10):
+            problems.append(f"port {PORT} is left behind")
+        for net in left:
+            net.close()
+        return problems
+
+
+def every_order(what, *actions):
+    """One check for all permutations of the actions, naming those that went wrong."""
+    wrong = []
+    nets = {}
+    start = time.monotonic()
+    orders = list(itertools.permutations(actions))
+    for order in orders:
+        name = ", ".join(order)
+        problems, current = [], None
+        try:
+            if not loaded():
+                load()
+                furnish_far()
+            current = Round()
+            for action in order:
+                getattr(current, action)()
+        except Exception as error:  # the other orders are of interest too
+            problems.append(repr(error))
+        if current:
+            problems += current.finish()
+            nets.update({getattr(current, net).number: f"{net.upper()} after {name}"
+                         for net in "detu"})
+        if problems:
+            wrong.append(f"{name}: {'; '.join(problems)}")
+            if len(wrong) > 5:
+                break
+    # Namespaces end in the background, while the next round runs.
+    if not ended(nets):
+        wrong += [f"still there: {nets[number]}" for number in nl.nsids() if number in nets]
+    if loaded() and references():
+        wrong.append(f"{references()} references to the module")
+    tap.note(f"{len(orders)} orders, {(time.monotonic() - start) / len(orders):.2f} s each")
+    check(not wrong, what, *wrong)
+
+
+@scenario
+def namespaces_and_moves():
+    """The namespaces end, sockets and device move."""
+    every_order("namespaces end and device and sockets move in 120 orders",
+                "close_d", "close_t", "close_u", "move_sockets", "move_device")
+
+
+@scenario
+def deletion():
+    """The device is deleted before or after all else."""
+    every_order("the device is deleted in 24 orders",
+                "delete", "close_d", "close_t", "move_sockets")
+
+
+@scenario
+def unloading():
+    """The module is unloaded before or after all else, and loaded again."""
+    every_order("the module is unloaded and loaded in 24 orders",
+                "unload", "close_d", "close_t", "move_sockets")
+    if not loaded():
+        load()
+        furnish_far()
+    check(references() == 0, "nothing refers to the module")
+
+
+@scenario
+def circles():
+    """Two netns with a device each, whose sockets are in the other."""
+    problems = []
+    for first in (0, 1):
+        nets = Net(), Net()
+        for own, other in (nets, nets[::-1]):
+            with inside(own.fd):
+                nl.link_add("wg0").or_raise()
+                nl.wg_set("wg0", private_key=os.urandom(32), netns_fd=other.fd).or_raise()
+                nl.link_up("wg0").or_raise()
+        nets[first].close()
+        time.sleep(0.1)
+        nets[1 - first].close()
+        if not all(net.gone() for net in nets):
+            problems.append(f"circle, {first} first")
+    check(not problems, "devices whose sockets are with each other end with their namespaces",
+          *problems)
+    problems = []
+    for order in itertools.permutations(range(3)):
+        nets = Net(), Net(), Net()
+        for number in (0, 1):
+            with inside(nets[number].fd):
+                nl.link_add("wg0").or_raise()
+                peers = [nl.peer(keys["nobody"], endpoint=("192.168.90.2", 1),
+                                 allowed=["192.168.90.0/24"], keepalive=1)]
+                nl.wg_set("wg0", private_key=os.urandom(32), netns_fd=nets[number + 1].fd,
+                          peers=peers).or_raise()
+                nl.address_add("wg0", "192.168.90.1/24").or_raise()
+                nl.link_up("wg0").or_raise()
+        for number in order:
+            nets[number].close()
+        if not all(net.gone() for net in nets):
+            problems.append(f"order {order}")
+    check(not problems, "a tunnel in a tunnel ends in every order", *problems)
+
+
+def hold_and_create():
+    """Makes a device as an unprivileged user, who then just goes away."""
+    import socket
+    drop_user()
+    socks = []
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock.connect((address, 9))
+        socks.append(sock)
+    new_namespaces()
+    nl.link_up("lo").or_raise()
+    nl.link_add("wg0").or_raise()
+    nl.wg_set("wg0", private_key=os.urandom(32), port=PORT, netns_pid=1,
+              credential4=socks[0].fileno(), credential6=socks[1].fileno()).or_raise()
+    nl.link_up("wg0").or_raise()
+
+
+@scenario
+def users():
+    """A user's namespaces end with her last process."""
+    def left():
+        return {(4, PORT), (6, PORT)} & world.ports("init")
+
+    good = True
+    for how in ("end", "kill"):
+        user = Actor(hold_and_create)
+        there = left()
+        net = user.net()
+        number = next(numbers)
+        nl.nsid_set(net, number).or_raise()
+        os.close(net)
+        getattr(user, how)()
+        good &= len(there) == 2 and bool(world.until(lambda: not left(), 10))
+        good &= ended([number])
+    check(good, "her device and its sockets elsewhere end with her", left())
+
+
+def shuffle(t, u, seconds):
+    """Moves the sockets of the device here for a while, whatever comes of it."""
+    end = time.monotonic() + seconds
+    done = 0
+    while time.monotonic() < end:
+        for net in (t, u):
+            done += nl.wg_set("wg0", netns_fd=net).errno == 0
+    return done
+
+
+def flap(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        nl.link_down("wg0")
+        nl.link_up("wg0")
+
+
+def renew(t, seconds):
+    """Deletes and creates the device here for a while."""
+    end = time.monotonic() + seconds
+    done = 0
+    while time.monotonic() < end:
+        nl.link_del("wg0")
+        if not nl.link_add("wg0").errno:
+            nl.wg_set("wg0", private_key=keys["device"], port=PORT, netns_fd=t)
+            nl.link_up("wg0")
+            done += 1
+    return done
+
+
+def enter(net):
+    os.setns(net, os.CLONE_NEWNET)
+
+
+@scenario
+def at_the_same_time():
+    """Moves, link changes, dumps and the end of namespaces, all at once."""
+    seconds = 4
+    # The end of a transit netns while sockets are moved into it.
+    d, u = Net(), Net(True)
+    short = Net()
+    create(d, u)
+    mover = Actor(enter, d.fd)
+    flapper = Actor(enter, d.fd)
+    flapper.start(flap, seconds)
+    ends, moved = 0, 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        # Forked, so that it has a descriptor of this one, and takes it along.
+        inner = Actor(enter, d.fd)
+        inner.start(shuffle, short.fd, u.fd, 0.15)
+        moved += inner.result()
+        with inside(d.fd):
+            nl.wg_set("wg0", netns_fd=short.fd)
+        inner.end()
+        old, short = short, Net()
+        old.close()
+        with inside(d.fd):
+            nl.wg_set("wg0", netns_fd=u.fd)
+        ends += 1
+    flapper.result()
+    mover.start(shuffle, short.fd, u.fd, 0.2)
+    problem = None
+    try:
+        mover.result()
+    except RuntimeError as error:
+        problem = error
+    # Neither may hold D or the others.
+    flapper.end()
+    mover.end()
+    with inside(d.fd):
+        nl.link_up("wg0")
+        nl.wg_set("wg0", netns_fd=u.fd)
+    check(ping(d.fd, "192.168.88.2", 6), "after moves, flaps and ends at once the device works",
+          problem)
+    tap.note(f"{moved} moves, {ends} namespaces ended")
+    for net in (d, u, short):
+        net.close()
+    check(d.gone() and u.gone() and short.gone(), "and all of it ends")
+
+    # The end of the module while devices come, go and move.
+    d, t, u = Net(), Net(True), Net(True)
+    for _ in range(4):
+        create(d, t)
+        busy = [Actor(enter, d.fd) for _ in range(3)]
+        busy[0].start(shuffle, t.fd, u.fd, 0.6)
+        busy[1].start(renew, t.fd, 0.6)
+        busy[2].start(flap, 0.6)
+        time.sleep(0.3)
+        gone = world.until(unload, 10, 0.001)
+        for actor in busy:
+            try:
+                actor.result()
+            except (RuntimeError, OSError):
+                pass  # its requests have nobody to answer them
+            actor.end()
+        if not gone:
+            break
+        # "ip link add" may have loaded it again by itself.
+        if not loaded():
+            load()
+        with inside(d.fd):
+            nl.link_del("wg0")
+        with inside(far.fd):
+            nl.link_del("wg0")
+        nl.forget_family()
+        furnish_far()
+    check(gone, "the module unloads while its devices are in use")
+    create(d, t)
+    check(ping(d.fd, "192.168.88.2", 6), "and works when it is loaded again")
+    for net in (d, t, u):
+        net.close()
+    check(d.gone() and t.gone() and u.gone(), "and all of it ends")
+
+
+@scenario
+def the_end():
+    """Nothing is left of all the namespaces, and of the module."""
+    far.close()
+    check(world.until(unload, 10), "the module unloads")
+    check(far.gone(), "the last netns ends")
+    # One more than there were at the start: as many as were then can be made, and no more.
+    with open(LIMIT, "w", encoding="ascii") as file:
+        file.write(str(before + 2))
+    made = []
+
+    def fill():
+        try:
+            while len(made) < 3:
+                made.append(Net())
+        except OSError:
+            pass
+        return len(made) >= 2
+
+    world.until(fill, 10, 0.1)
+    check(len(made) == 2, "the kernel counts no namespaces but those that are there", len(made))
+    load()
+    check(loaded(), "the module loads")
+
+
+def count_namespaces():
+    """How many there are now, by trying with which limit another one can be made."""
+    with open(LIMIT, encoding="ascii") as file:
+        limit = file.read()
+    try:
+        for number in range(64):
+            with open(LIMIT, "w", encoding="ascii") as file:
+                file.write(str(number + 1))
+            try:
+                Net().close()
+                return number
+            except OSError:
+                pass
+    finally:
+        with open(LIMIT, "w", encoding="ascii") as file:
+            file.write(limit)
+    raise RuntimeError("there are too many")
+
+
+before = count_namespaces()
+keys.update({name: os.urandom(32) for name in ("far", "device", "nobody")})
+time.sleep(0.5)
+build_far()
+furnish_far()
+tap.run()
