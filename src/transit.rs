@@ -92,19 +92,24 @@ impl Config {
 /// Makes the sockets of an interface that goes up.
 pub(crate) fn open(dev: &Dev, rtnl: &Rtnl, config: &mut Config) -> Result {
     let net = dev.link_net(rtnl).ok_or(ENONET)?;
-    if net.is_privileged_port(config.port) && !caps::current_may_bind_privileged(&net) {
-        return Err(EACCES);
-    }
-    let transit = bind_or_repick(
-        dev,
-        &net,
-        config.port,
-        config.port_asked_for,
-        config.applied_mark(),
-    )?;
+    let asked_for = config.port_asked_for;
+    let privileged =
+        net.is_privileged_port(config.port) && !caps::current_may_bind_privileged(&net);
+    let port = allowed_port(config.port, asked_for, privileged).ok_or(EACCES)?;
+    let transit = bind_or_repick(dev, &net, port, asked_for, config.applied_mark())?;
     config.port = transit.v4.port();
     drop(dev.transit.swap(Some(transit)).wait());
     Ok(())
+}
+
+/// The port to bind to, given whether it takes a right that the caller lacks: one that the kernel
+/// picked before, elsewhere or under other rules, is nothing to insist on.
+fn allowed_port(port: u16, asked_for: bool, privileged: bool) -> Option<u16> {
+    match (privileged, asked_for) {
+        (false, _) => Some(port),
+        (true, false) => Some(0),
+        (true, true) => None,
+    }
 }
 
 /// Makes sockets; a port that nobody asked for may be exchanged for another one.
@@ -308,13 +313,10 @@ pub(crate) fn apply(
     let admin = (rebinds || change.mark.is_some()) && caller.may_administer(net);
     change.check_credentials(net, rebinds && !admin, extack)?;
     let privileged = rebinds && net.is_privileged_port(port) && !caller.may_bind_privileged(net);
-    if privileged && asked_for {
-        let reason = c"the port needs CAP_NET_BIND_SERVICE over the transit netns";
-        extack.say(reason);
+    let Some(port) = allowed_port(port, asked_for, privileged) else {
+        extack.say(c"the port needs CAP_NET_BIND_SERVICE over the transit netns");
         return Err(EACCES);
-    }
-    // One that the kernel picked elsewhere is nothing to insist on.
-    let port = if privileged { 0 } else { port };
+    };
 
     // The mark, which no credential buys.
     let mark = change.mark.map_or(config.mark, |(mark, _)| mark);
