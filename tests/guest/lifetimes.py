@@ -23,7 +23,7 @@ import tap  # noqa: E402
 import world  # noqa: E402
 from actor import Actor, drop_user, new_namespaces  # noqa: E402
 from tap import check, scenario  # noqa: E402
-from world import inside, ping, sh  # noqa: E402
+from world import inside, ping  # noqa: E402
 
 PORT = 7000
 MODULE = f"/lib/modules/{os.uname().release}/updates/wireguard.ko"

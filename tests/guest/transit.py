@@ -9,6 +9,8 @@ it. Packets can leave from the initial netns and from the netns `other'; both le
 There she holds UDP sockets under fixed numbers: see GOOD, OTHERS and BAD.
 """
 
+import base64
+import ctypes
 import errno
 import os
 import re
@@ -16,6 +18,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -57,6 +60,13 @@ BAD = {
                                       "have no locked filter"),
 }
 UNSUPPORTED = set()
+# What is proof all the same.
+FINE = {
+    "sockets that were never used": (140, 141),
+    "sockets whose port bind() picked": (142, 143),
+    "sockets with a filter that can be taken off": (144, 145),
+    "sockets that were tied to a device once": (146, 147),
+}
 
 PORT = 5000
 PEER = "192.168.77.2"
@@ -116,11 +126,33 @@ def of_type(kind, protocol4, protocol6):
     return make
 
 
+def anywhere(family):
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.bind(("", 0))
+    return sock
+
+
+def filtered(family):
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    program = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, 0xffff))  # take all
+    sock.setsockopt(socket.SOL_SOCKET, 26,  # SO_ATTACH_FILTER
+                    struct.pack("@HP", 1, ctypes.addressof(program)))
+    return sock
+
+
+def untied(family):
+    sock = with_option(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"")
+    return sock
+
+
 def become_alice(other):
     with inside(other):
         both(udp, *OTHERS)
-    # Raw ones she could not open. They are more than she has, and still no proof.
+    # Raw ones she could not open herself: they are more than she has, and still no proof. Nor could
+    # she take its device from a socket.
     both(of_type(socket.SOCK_RAW, 17, 17), 114, 115)
+    both(untied, 146, 147)
     actor.drop_user()
     both(udp, *GOOD)
     both(of_type(socket.SOCK_STREAM, 0, 0), 110, 111)
@@ -134,11 +166,18 @@ def become_alice(other):
     both(bound(0), 122, 123)
     both(with_option(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo"), 124, 125)
     both(with_option(socket.SOL_SOCKET, 44, 1), 126, 127)  # SO_LOCK_FILTER
+    both(of_type(socket.SOCK_DGRAM, 17, 17), 140, 141)
+    both(anywhere, 142, 143)
+    both(filtered, 144, 145)
     keep(os.open("/dev/null", os.O_RDWR), NULL)
     actor.new_namespaces()
     nl.link_up("lo").or_raise()
     both(udp, *OWN)
     return UNSUPPORTED
+
+
+def encoded(key):
+    return base64.b64encode(key).decode()
 
 
 def public_key(net, name):
@@ -401,8 +440,7 @@ exec 100<>/dev/udp/127.0.0.1/9 101<>/dev/udp/::1/9
 exec unshare -Urn bash -euc '
     umask 077
     ip link add wg0 type wireguard
-    base64 -d <<<"$HERS" >$DIR/private.raw
-    base64 <$DIR/private.raw >$DIR/private
+    echo "$HERS" >$DIR/private
     "$WG" set wg0 private-key $DIR/private peer "$FAR" endpoint 10.7.0.2:5000 allowed-ips 0.0.0.0/0
     ip address add 192.168.77.1/24 dev wg0
     ip link set wg0 up
@@ -418,13 +456,10 @@ exec unshare -Urn bash -euc '
 @scenario
 def story():
     """A user without rights does all of it by hand, with bash's sockets."""
-    import base64
-    import tempfile
     folder = tempfile.mkdtemp()
     os.chown(folder, 1000, 1000)
     environment = dict(os.environ, DIR=folder, WG=actor.WG,
-                       HERS=base64.b64encode(keys["hers"]).decode(),
-                       FAR=base64.b64encode(keys["far public"]).decode())
+                       HERS=encoded(keys["hers"]), FAR=encoded(keys["far public"]))
     done = subprocess.run(["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups",
                            "bash", "-c", STORY], env=environment, text=True, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -504,6 +539,30 @@ def rule_2_without_rights():
             "transit-netns", 1, alive=False)
     allowed("the port in a netns of her own, without proof", "listen-port", 6002)
     check(lives_in("own", 6002), "is bound there")
+
+
+@scenario
+def rule_2_configuration_file():
+    """A file says it as well, and wg-quick passes it on."""
+    device(transit=False)
+    text = f"""
+        [Interface]
+        PrivateKey = {encoded(keys["hers"])}
+        ListenPort = 6009
+        TransitNetns = 1
+        TransitCredentials = {creds(GOOD)}
+        [Peer]
+        PublicKey = {encoded(keys["far public"])}
+        Endpoint = 10.7.0.2:{PORT}
+        AllowedIPs = 192.168.77.0/24
+    """
+    status, _, err = alice.wg("setconf", "wg0", "/dev/stdin", stdin=text)
+    check(status == 0 and not err and lives_in("init", 6009) and pings(),
+          "setconf moves the sockets", err, state())
+    status, _, err = alice.wg("addconf", "wg0", "/dev/stdin", stdin=(
+        f"[Interface]\nTransitNetns = other\nTransitCredentials = {creds(OTHERS)}\n"))
+    check(status == 0 and not err and lives_in("other", 6009) and pings(), "so does addconf",
+          err, state())
 
 
 @scenario
@@ -631,7 +690,6 @@ def open_genl():
 
 def pull(who, number):
     """Takes over a descriptor of another process, pidfd_getfd() being what root may use."""
-    import ctypes
     pidfd = os.pidfd_open(who.pid)
     fd = ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, number, 0)
     os.close(pidfd)
@@ -832,6 +890,9 @@ def rule_6_credentials():
           "the tool says which is not open, and how to open one", err)
     allowed("after all of these, good ones still do", "listen-port", 6030,
             "transit-credentials", creds(GOOD))
+    for number, (what, pair) in enumerate(FINE.items()):
+        allowed(what, "listen-port", 6032 + number, "transit-credentials", creds(pair))
+        check(lives_in("init", 6032 + number), "are proof as well", state())
     for _ in range(3):
         move("other")
         move("init")
@@ -1144,11 +1205,6 @@ def rule_11_gone():
     check(nl_link()["carrier"] and pings() and lives_in("other", 6072), "brings it back at once",
           nl_link(), state())
     root.end()
-
-
-def encoded(key):
-    import base64
-    return base64.b64encode(key).decode()
 
 
 def nl_link():
