@@ -2,58 +2,12 @@
 
 //! The replay window against a set of everything ever seen.
 
+mod common;
+
+use common::window::Both;
 use proptest::prelude::*;
-use std::collections::HashSet;
 use wireguard_protocol::protocol::constants::{REJECT_AFTER_MESSAGES, REPLAY_WINDOW};
 use wireguard_protocol::protocol::replay::ReplayWindow;
-
-/// What the window is to do, without any cleverness.
-#[derive(Default)]
-struct Model {
-    seen: HashSet<u64>,
-    highest: Option<u64>,
-}
-
-impl Model {
-    fn accept(&mut self, counter: u64) -> bool {
-        if counter >= REJECT_AFTER_MESSAGES {
-            return false;
-        }
-        if self
-            .highest
-            .is_some_and(|highest| highest - highest.min(counter) > REPLAY_WINDOW)
-        {
-            return false;
-        }
-        self.highest = self.highest.max(Some(counter));
-        self.seen.insert(counter)
-    }
-}
-
-struct Both {
-    window: ReplayWindow,
-    model: Model,
-}
-
-impl Both {
-    fn new() -> Self {
-        Both {
-            window: ReplayWindow::new(),
-            model: Model::default(),
-        }
-    }
-
-    fn check(&mut self, counter: u64) -> bool {
-        let accepted = self.window.check_and_update(counter);
-        assert_eq!(accepted, self.model.accept(counter), "counter {counter}");
-        assert_eq!(self.window.highest(), self.model.highest);
-        assert_eq!(
-            self.window.is_exhausted(),
-            self.model.highest == Some(REJECT_AFTER_MESSAGES - 1)
-        );
-        accepted
-    }
-}
 
 /// Steps that go to the interesting places: neighbours, word boundaries, both
 /// edges of the window, and far ahead.

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the tests share: primitives from published crates behind the `Crypto` trait.
+//! What the tests share, among themselves and with the fuzz targets: primitives
+//! from published crates behind the `Crypto` trait here, models in the modules.
 
 // Every test crate uses a different part.
 #![allow(dead_code)]
 
 pub mod reference;
+pub mod simulation;
+pub mod trie;
+pub mod window;
 
 use blake2::digest::{consts::U16, FixedOutput, KeyInit, Update};
 use blake2::{Blake2s256, Blake2sMac, Digest};
