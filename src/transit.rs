@@ -217,7 +217,13 @@ impl<'a> Change<'a> {
     }
 
     /// Checks the credentials that were given, and whether all that are needed are among them.
-    fn check_credentials(&self, net: &Net, needed: bool, extack: Extack<'_>) -> Result {
+    fn check_credentials(
+        &self,
+        net: &Net,
+        needed: bool,
+        caller: Caller<'_>,
+        extack: Extack<'_>,
+    ) -> Result {
         for (shown, family) in [(&self.v4, Family::V4), (&self.v6, Family::V6)] {
             if let Some((socket, attr)) = shown {
                 check_credential(socket, family, net, extack, *attr)?;
@@ -232,6 +238,10 @@ impl<'a> Change<'a> {
             }
             (None, _) => c"the transit credential for IPv4 is missing",
             (_, None) if net::has_ipv6() => c"the transit credential for IPv6 is missing",
+            // They are the sender's, who must not lend them either.
+            _ if !caller.is_one() => {
+                c"transit credentials do not count for another one's netlink socket"
+            }
             _ => return Ok(()),
         };
         extack.say(missing);
@@ -267,6 +277,7 @@ fn check_credential(
         Some(Restriction::BoundByHand) => c"transit credential was bound to an address or port",
         Some(Restriction::TiedToDevice) => c"transit credential is tied to a device",
         Some(Restriction::FilterLocked) => c"transit credential has a locked filter",
+        Some(Restriction::Marked) => c"transit credential carries a mark",
     };
     refuse(extack, attr, EPERM, reason)
 }
@@ -311,7 +322,7 @@ pub(crate) fn apply(
 
     // Whether the caller may. Asked only where it matters, since a "no" may be logged.
     let admin = (rebinds || change.mark.is_some()) && caller.may_administer(net);
-    change.check_credentials(net, rebinds && !admin, extack)?;
+    change.check_credentials(net, rebinds && !admin, caller, extack)?;
     let privileged = rebinds && net.is_privileged_port(port) && !caller.may_bind_privileged(net);
     let Some(port) = allowed_port(port, asked_for, privileged) else {
         extack.say(c"the port needs CAP_NET_BIND_SERVICE over the transit netns");

@@ -29,6 +29,28 @@ impl<'a> Caller<'a> {
         unsafe { bindings::netlink_ns_capable(self.0, (*net.as_ptr()).user_ns, capability as i32) }
     }
 
+    /// Whether the sender has no more rights than whoever opened the socket, so that what is the
+    /// one's is the other's as well.
+    pub(crate) fn is_one(self) -> bool {
+        // SAFETY: The message is valid by the constructor's contract. Its socket is open while it
+        // is handled, so it has a file, whose credentials never change. The current task's own are
+        // valid as long as it is here.
+        let (addressed, sender, opener) = unsafe {
+            let message = &*bindings::wg_netlink_cb(self.0);
+            let socket = (*message.sk).sk_socket;
+            (
+                message.flags & bindings::netlink_skb_flags_NETLINK_SKB_DST != 0,
+                &*bindings::wg_current_cred(),
+                &*(*(*socket).file).f_cred,
+            )
+        };
+        // Whoever gives an address means to talk to the kernel, as in netlink_ns_capable().
+        addressed
+            || (sender.user_ns == opener.user_ns
+                && sender.euid.val == opener.euid.val
+                && sender.cap_permitted.val & !opener.cap_permitted.val == 0)
+    }
+
     /// Whether the caller holds CAP_NET_ADMIN over `net`.
     pub(crate) fn may_administer(self, net: &Net) -> bool {
         self.holds(net, bindings::CAP_NET_ADMIN)

@@ -603,6 +603,16 @@ void wg_dst_cache_reset(struct dst_cache *cache)
 
 /* Netlink. */
 
+const struct netlink_skb_parms *wg_netlink_cb(const struct sk_buff *skb)
+{
+	return &NETLINK_CB(skb);
+}
+
+const struct cred *wg_current_cred(void)
+{
+	return current_cred();
+}
+
 void *wg_genlmsg_put(struct sk_buff *skb, struct netlink_callback *cb,
 		     const struct genl_family *family, int flags, u8 cmd)
 {

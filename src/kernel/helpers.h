@@ -171,6 +171,8 @@ void wg_sockfd_put(struct socket *sock);
 void wg_dst_cache_reset(struct dst_cache *cache);
 
 /* Netlink. */
+const struct netlink_skb_parms *wg_netlink_cb(const struct sk_buff *skb);
+const struct cred *wg_current_cred(void);
 void *wg_genlmsg_put(struct sk_buff *skb, struct netlink_callback *cb,
 		     const struct genl_family *family, int flags, u8 cmd);
 void wg_genlmsg_end(struct sk_buff *skb, void *hdr);

@@ -187,11 +187,13 @@ impl ShownSocket {
             let by_hand = u32::from((*sk).sk_userlocks) & BY_HAND != 0;
             let device = (*sk).__sk_common.skc_bound_dev_if != 0;
             let filter = bindings::wg_sock_flag(sk, bindings::sock_flags_SOCK_FILTER_LOCKED);
+            let mark = (*sk).sk_mark != 0;
             bindings::release_sock(sk);
-            match (by_hand, device, filter) {
+            match (by_hand, device, filter, mark) {
                 (true, ..) => Some(Restriction::BoundByHand),
-                (_, true, _) => Some(Restriction::TiedToDevice),
-                (.., true) => Some(Restriction::FilterLocked),
+                (_, true, ..) => Some(Restriction::TiedToDevice),
+                (.., true, _) => Some(Restriction::FilterLocked),
+                (.., true) => Some(Restriction::Marked),
                 _ => None,
             }
         }
@@ -206,6 +208,8 @@ pub(crate) enum Restriction {
     TiedToDevice,
     /// SO_LOCK_FILTER.
     FilterLocked,
+    /// SO_MARK.
+    Marked,
 }
 
 impl Drop for ShownSocket {

@@ -100,11 +100,21 @@ class Actor:
         self.end()
 
 
-def drop_user():
-    """Becomes the user without rights."""
+def take(who, number):
+    """Takes over a descriptor of another process, pidfd_getfd() being what root may use."""
+    pidfd = os.pidfd_open(who.pid)
+    fd = ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, number, 0)
+    os.close(pidfd)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "pidfd_getfd")
+    return fd
+
+
+def drop_user(uid=1000):
+    """Becomes a user without rights."""
     os.setgroups([])
-    os.setresgid(1000, 1000, 1000)
-    os.setresuid(1000, 1000, 1000)
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
     # Else /proc/self would belong to root, and she could not map her ids.
     ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
 

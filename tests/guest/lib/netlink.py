@@ -323,9 +323,14 @@ _WORDS = {
 }
 
 
+def wg_set_body(name, /, **words):
+    """The attributes of a request to change a device."""
+    return string(IFNAME, name) + b"".join(_WORDS[word](value) for word, value in words.items())
+
+
 def wg_set(name, /, sock=None, **words):
     """Changes a device."""
-    body = string(IFNAME, name) + b"".join(_WORDS[word](value) for word, value in words.items())
+    body = wg_set_body(name, **words)
     with Netlink(NETLINK_GENERIC, sock) as genl:
         return genl.ask(family(), struct.pack("=BBH", SET_DEVICE, 1, 0), body)
 

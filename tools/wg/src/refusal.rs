@@ -188,7 +188,7 @@ impl Asked<'_> {
         let bad = |fd: u32| {
             format!(
                 "transit-credentials: fd {fd} proves nothing about this transit netns: the socket \
-                 must have been opened in it, and be bound to no port, address or device and have no locked filter."
+                 must have been opened in it, and be bound to no port, address or device and have no mark and no locked filter."
             )
         };
         if !self.explained {
