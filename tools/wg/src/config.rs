@@ -5,7 +5,7 @@
 //! comment, words are recognised in any case. What stands twice overrides,
 //! except for `AllowedIPs`, which adds up.
 
-use crate::error::{quote, warn};
+use crate::error::{quote, warn, Failure};
 use crate::key::{base64_complaint, PublicKey, SecretKey};
 use crate::model::{DeviceChange, PeerChange};
 use crate::resolve::{Lookup, Lookups};
@@ -55,6 +55,18 @@ pub fn parse(text: &[u8], mode: Mode) -> Result<Config, Mistake> {
     parser.finish()
 }
 
+impl Mistake {
+    /// The mistake with the name of its file.
+    pub fn tell(self, file: &[u8]) -> Failure {
+        Failure::new(format!(
+            "{}, line {}: {}",
+            quote(file),
+            self.line,
+            self.reason
+        ))
+    }
+}
+
 impl Config {
     /// Prints the warnings, with the name of the file.
     pub fn report_warnings(&self, file: &str) {
@@ -87,7 +99,7 @@ const PEER_WORDS: [&str; 5] = [
     "PersistentKeepalive",
 ];
 /// Words that wg-quick(8) takes out before `wg` sees the file.
-const QUICK_WORDS: [&str; 9] = [
+pub const QUICK_WORDS: [&str; 9] = [
     "Address",
     "DNS",
     "MTU",

@@ -53,7 +53,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
 
 /// Keeps key material out of core dumps, and other processes of the user out
 /// of this one's memory. Failing at it is no reason to refuse service.
-fn harden() {
+pub fn harden() {
     use rustix::process::{set_dumpable_behavior, DumpableBehavior};
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }

@@ -3,7 +3,7 @@
 
 use super::help;
 use crate::config::{self, Mode};
-use crate::error::{quote, Failure, Result};
+use crate::error::Result;
 use crate::input::read_file;
 use crate::key::SecretKey;
 use crate::model::{Device, DeviceChange, PeerChange};
@@ -36,14 +36,8 @@ pub fn run(how: How, args: &[&[u8]]) -> Result<()> {
         How::Add => Mode::Append,
         How::Set | How::Sync => Mode::Replace,
     };
-    let config = config::parse(&text, mode).map_err(|mistake| {
-        let place = quote(path);
-        Failure::new(format!(
-            "{place}, line {}: {}",
-            mistake.line, mistake.reason
-        ))
-        .and("Configuration parsing error")
-    })?;
+    let config = config::parse(&text, mode)
+        .map_err(|mistake| mistake.tell(path).and("Configuration parsing error"))?;
     drop(text);
     config.report_warnings(&shown);
     let mut change = config.change;
