@@ -159,9 +159,7 @@ fn an_outage_is_noticed_after_fifteen_seconds() {
 #[test]
 fn persistent_keepalives_hold_for_hours() {
     let mut sim = Simulation::new();
-    // As done when it is configured.
-    sim.ends[A].timers.set_persistent_keepalive(25);
-    sim.ends[A].send_keepalive();
+    sim.ends[A].set_persistent_keepalive(25);
     sim.flush();
     sim.run(5 * HOUR);
     let packets: Vec<u64> = sim.ends[A].sent.iter().map(|(at, _)| *at).collect();

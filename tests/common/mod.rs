@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 pub mod reference;
+pub mod rules;
 pub mod simulation;
 pub mod trie;
 pub mod window;

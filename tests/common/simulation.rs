@@ -111,6 +111,32 @@ pub enum Sent {
     Data,
 }
 
+/// What happens at an endpoint, for `rules.rs` to judge. Sessions go by their
+/// local index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The application has a packet to send.
+    Wanted,
+    /// So many seconds between persistent keepalives are asked for.
+    Configured(u16),
+    /// A message leaves.
+    Sent(Sent, u32),
+    /// Session keys are derived, as the initiator or not.
+    Derived(u32, bool),
+    /// A message of a session is found to be authentic and new.
+    Opened(u32),
+    /// What an authentic message calls for has been done, but for the timers.
+    Heard(Sent),
+    /// A timer fires.
+    Fired(Timer),
+    /// What that calls for has been done.
+    Done(Timer),
+    /// The peer is given up.
+    GaveUp,
+    /// All keys are gone.
+    Zeroed,
+}
+
 /// One end, with one peer.
 pub struct Endpoint {
     pub own: StaticIdentity<Primitives>,
@@ -130,6 +156,8 @@ pub struct Endpoint {
     pub sent: Vec<(u64, Sent)>,
     pub gave_up: Vec<u64>,
     pub zeroed: Vec<u64>,
+    /// All of that and more, in its order.
+    pub events: Vec<(u64, Event)>,
     // As a responder under load.
     pub under_load: bool,
     pub keys: MacKeys,
@@ -169,6 +197,7 @@ impl Endpoint {
             sent: Vec::new(),
             gave_up: Vec::new(),
             zeroed: Vec::new(),
+            events: Vec::new(),
             under_load: false,
             keys: MacKeys::derive::<Primitives>(own.public()),
             secret: CookieSecret::new(instant(0)),
@@ -191,18 +220,32 @@ impl Endpoint {
         self.indices
     }
 
-    pub fn transmit(&mut self, kind: Sent, message: Vec<u8>) {
+    fn note(&mut self, event: Event) {
+        self.events.push((self.ms(), event));
+    }
+
+    pub fn transmit(&mut self, kind: Sent, index: u32, message: Vec<u8>) {
         self.sent.push((self.ms(), kind));
+        self.note(Event::Sent(kind, index));
         self.outbox.push(message);
     }
 
     /// The application has something to say.
     pub fn send(&mut self, payload: u64) {
+        self.note(Event::Wanted);
         if self.staged.len() == MAX_STAGED_PACKETS {
             self.staged.pop_front();
         }
         self.staged.push_back(payload.to_be_bytes().to_vec());
         self.send_staged();
+    }
+
+    pub fn set_persistent_keepalive(&mut self, seconds: u16) {
+        self.note(Event::Configured(seconds));
+        let before = self.timers.set_persistent_keepalive(seconds);
+        if before == 0 && seconds != 0 {
+            self.send_keepalive();
+        }
     }
 
     pub fn send_keepalive(&mut self) {
@@ -246,6 +289,7 @@ impl Endpoint {
         }
         assert!(now.nanos_since(session.age.birth) < REJECT_AFTER_TIME as i64 * 1_000_000_000);
         let rekey = session.age.wants_rekey_after_send(now);
+        let index = session.local;
 
         self.timers.any_authenticated_traversal(&self.wheel);
         self.timers.any_authenticated_sent(&self.wheel);
@@ -257,7 +301,7 @@ impl Endpoint {
                 data = true;
                 Sent::Data
             };
-            self.transmit(kind, message);
+            self.transmit(kind, index, message);
         }
         if data {
             self.timers.data_sent(&self.wheel);
@@ -287,12 +331,13 @@ impl Endpoint {
         self.jar.add_macs(&mut message, now);
         self.timers.any_authenticated_traversal(&self.wheel);
         self.timers.any_authenticated_sent(&self.wheel);
-        self.transmit(Sent::Initiation, message.to_vec());
+        self.transmit(Sent::Initiation, index, message.to_vec());
         self.timers.handshake_initiated(&self.wheel);
     }
 
     pub fn fire(&mut self, timer: Timer) {
         self.wheel.disarm(timer);
+        self.note(Event::Fired(timer));
         match self.timers.expired(&self.wheel, timer) {
             Action::None => {}
             Action::SendKeepalive { another } => {
@@ -305,13 +350,16 @@ impl Endpoint {
             Action::GiveUp => {
                 self.staged.clear();
                 self.gave_up.push(self.ms());
+                self.note(Event::GaveUp);
             }
             Action::ZeroKeys => {
                 self.handshake.clear();
                 (self.previous, self.current, self.next) = (None, None, None);
                 self.zeroed.push(self.ms());
+                self.note(Event::Zeroed);
             }
         }
+        self.note(Event::Done(timer));
     }
 
     pub fn receive(&mut self, message: &[u8]) {
@@ -370,7 +418,7 @@ impl Endpoint {
             };
         }
         let reply = create_reply(&self.keys, &cookie, message, sender).unwrap();
-        self.transmit(Sent::Cookie, reply.to_bytes().to_vec());
+        self.transmit(Sent::Cookie, sender, reply.to_bytes().to_vec());
         false
     }
 
@@ -397,11 +445,13 @@ impl Endpoint {
         let keys = self.handshake.begin_session().unwrap();
         self.next = Some(Session::new(keys, now));
         self.previous = None;
+        self.note(Event::Derived(index, false));
         self.timers.session_derived(&self.wheel);
         self.timers.any_authenticated_traversal(&self.wheel);
         self.timers.any_authenticated_sent(&self.wheel);
-        self.transmit(Sent::Response, message.to_vec());
+        self.transmit(Sent::Response, index, message.to_vec());
 
+        self.note(Event::Heard(Sent::Initiation));
         self.timers.any_authenticated_received(&self.wheel);
         self.timers.any_authenticated_traversal(&self.wheel);
     }
@@ -415,12 +465,14 @@ impl Endpoint {
         };
         assert!(self.handshake.accept_response(&consumed));
         let keys = self.handshake.begin_session().unwrap();
+        self.note(Event::Derived(keys.local_index, true));
         self.previous = self.next.take().or(self.current.take());
         self.current = Some(Session::new(keys, self.now()));
         self.timers.session_derived(&self.wheel);
         self.timers.handshake_complete(&self.wheel);
         self.send_keepalive();
 
+        self.note(Event::Heard(Sent::Response));
         self.timers.any_authenticated_received(&self.wheel);
         self.timers.any_authenticated_traversal(&self.wheel);
     }
@@ -451,6 +503,7 @@ impl Endpoint {
         if !authentic || !session.window.check_and_update(header.counter) {
             return;
         }
+        self.note(Event::Opened(header.receiver));
 
         if self
             .next
@@ -468,6 +521,11 @@ impl Endpoint {
         if self.timers.wants_rekey_after_receive(now, || age) {
             self.queue_initiation(false);
         }
+        self.note(Event::Heard(if packet.is_empty() {
+            Sent::Keepalive
+        } else {
+            Sent::Data
+        }));
         self.timers.any_authenticated_received(&self.wheel);
         self.timers.any_authenticated_traversal(&self.wheel);
         if let Ok(payload) = packet.try_into() {
