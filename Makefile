@@ -46,8 +46,8 @@ metadata: ## only what modules in Rust need for that kernel (docs/building.md)
 # --- our wg ------------------------------------------------------------------
 
 .PHONY: wg
-wg: ## target/release/wg, the configuration tool
-	@cargo build --release -p wg $(if $(wildcard Cargo.lock),--locked)
+wg: ## the tools: target/release/wg and wg-rootless
+	@cargo build --release -p wg -p wg-rootless $(if $(wildcard Cargo.lock),--locked)
 
 # --- running it --------------------------------------------------------------
 
