@@ -23,6 +23,20 @@ const NSSWITCH_CONF: &str = "/etc/nsswitch.conf";
 /// Through this, programs would ask a cache that asks outside.
 const NSCD_SOCKET: &str = "/run/nscd/socket";
 
+/// Makes an empty file to mount over, if there is none: a container without a
+/// network has no use for it, so far.
+pub fn make_place() -> Result<()> {
+    if Path::new(RESOLV_CONF).exists() {
+        return Ok(());
+    }
+    fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(RESOLV_CONF)
+        .map(drop)
+        .map_err(|error| Failure::os(format!("Unable to make {RESOLV_CONF}"), &error))
+}
+
 /// What a file says about DNS.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Dns {

@@ -74,6 +74,7 @@ fn join(wanted: &Tunnel, pid: u32) -> Result<()> {
     let tunnel = tunnel::bring_up(&wanted.interface, file, &outside)?;
     if let Some(dns) = dns {
         if target.enter_mounts()? {
+            dns::make_place()?;
             dns.take_effect()?;
         } else {
             warn(format_args!(
