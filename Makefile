@@ -63,6 +63,53 @@ test: ## every test there is: on this machine and in virtual machines
 demo: ## the module at work, to watch
 	@$(MAKE) vm RUN=tools/demo/demo.sh
 
+# --- installing it -----------------------------------------------------------
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# What goes where, but for the module: MODE:FILE:PLACE below PREFIX.
+installed := 755:target/release/wg:bin/wg \
+	755:target/release/wg-rootless:bin/wg-rootless \
+	644:tools/wg/wg.8:share/man/man8/wg.8 \
+	644:tools/wg-rootless/wg-rootless.1:share/man/man1/wg-rootless.1 \
+	$(foreach t,wg wg-rootless, \
+		644:tools/$t/completions/$t.bash:share/bash-completion/completions/$t \
+		644:tools/$t/completions/_$t:share/zsh/site-functions/_$t \
+		644:tools/$t/completions/$t.fish:share/fish/vendor_completions.d/$t.fish)
+part = $(word $1,$(subst :, ,$2))
+places := $(foreach i,$(installed),$(call part,3,$i))
+# The kernel that wireguard.ko was built for, and where modules of others go.
+module_dir = /lib/modules/$(firstword $(shell PATH=$$PATH:/usr/sbin:/sbin modinfo -F vermagic wireguard.ko))/updates
+# Only the running system has an index of its modules.
+depmod = $(if $(DESTDIR),,PATH=$$PATH:/usr/sbin:/sbin depmod $(notdir $(patsubst %/updates,%,$(module_dir))))
+# Folders go only from below a DESTDIR: elsewhere others may count on them.
+remove_empty = $(if $(DESTDIR),cd "$(DESTDIR)" && rmdir -p --ignore-fail-on-non-empty $(patsubst /%,%,$1))
+
+.PHONY: install
+install: ## the tools, after "make", to PREFIX (/usr/local) below DESTDIR
+	@for f in target/release/wg target/release/wg-rootless; do \
+		[ -x $$f ] || { echo "there is no $$f yet; make it with: make wg" >&2; exit 1; }; \
+	done
+	@$(foreach i,$(installed),install -D -m $(call part,1,$i) $(call part,2,$i) \
+		"$(DESTDIR)$(PREFIX)/$(call part,3,$i)" &&) :
+
+.PHONY: uninstall
+uninstall: ## remove what "make install" put there
+	@rm -f $(foreach p,$(places),"$(DESTDIR)$(PREFIX)/$p")
+	@$(call remove_empty,$(sort $(dir $(places:%=$(PREFIX)/%))))
+
+.PHONY: module-install
+module-install: ## wireguard.ko, to the kernel that it was built for
+	@[ -e wireguard.ko ] || { echo "there is no wireguard.ko yet; make it with: make module" >&2; exit 1; }
+	@install -D -m 644 wireguard.ko "$(DESTDIR)$(module_dir)/wireguard.ko"
+	@$(depmod)
+
+.PHONY: module-uninstall
+module-uninstall: ## remove it; the kernel's own is there still
+	@rm -f "$(DESTDIR)$(module_dir)/wireguard.ko"
+	@$(call remove_empty,$(module_dir))
+	@$(depmod)
+
 # --- keeping it tidy ---------------------------------------------------------
 
 .PHONY: lint
