@@ -93,6 +93,12 @@ impl AllowedIps {
             .is_some_and(|found| core::ptr::eq(found.value(), peer))
     }
 
+    /// Makes sure that so many ranges can be given to peers.
+    pub(crate) fn reserve(&self, spare: &mut Spare, ranges: usize) -> Result {
+        let nodes = ranges.saturating_mul(allowed_ips::NODES_PER_ENTRY);
+        Writer::new(&self.nodes, spare).reserve(nodes)
+    }
+
     /// Gives a range to a peer, whoever had it before.
     pub(crate) fn insert(&self, spare: &mut Spare, prefix: Prefix, peer: &RcuArc<Peer>) -> Result {
         self.table

@@ -169,7 +169,7 @@ impl netdev::Driver for Device {
         let mut config = dev.config.lock();
         // Sockets, peers and messages that wait are what refers to the device.
         drop(dev.transit.swap(None).wait());
-        Peer::remove_all(dev, &mut config);
+        Peer::remove_all(dev, &mut config, KVVec::new());
         while dev.handshakes.ring().consume().is_some() {}
         dev.handshake_receive_wq.flush();
         drop(config);

@@ -22,9 +22,9 @@ use crate::{
     keypair::{Keypair, Keypairs},
     protocol::{
         allowed_ips::OwnerList,
-        constants::{Instant, MAX_PEERS_PER_DEVICE, REKEY_TIMEOUT},
+        constants::{Instant, REKEY_TIMEOUT},
         cookie::CookieJar,
-        crypto::{PresharedKey, PublicKey},
+        crypto::PublicKey,
         noise::Handshake,
         timers::TimerState,
     },
@@ -153,22 +153,8 @@ impl Peer {
     pub(crate) const HANDSHAKE_WORK: u64 = 1;
     pub(crate) const CLEAR_WORK: u64 = 2;
 
-    /// Adds a peer to a device.
-    pub(crate) fn create(
-        dev: &Dev,
-        config: &mut Config,
-        public_key: PublicKey,
-        preshared_key: Option<&PresharedKey<KernelCrypto>>,
-    ) -> Result<RcuArc<Self>> {
-        if config.peers.len() >= MAX_PEERS_PER_DEVICE {
-            return Err(ENOMEM);
-        }
-        config.peers.reserve(1, GFP_KERNEL)?;
-        let mut handshake = Handshake::new(public_key);
-        handshake.set_identity(dev.identity.read().as_ref());
-        if let Some(key) = preshared_key {
-            handshake.set_preshared_key(key);
-        }
+    /// A peer that nobody can find yet.
+    pub(crate) fn new(dev: &Dev, public_key: PublicKey) -> Result<RcuArc<Self>> {
         let peer = RcuArc::pin_init(try_pin_init!(Self {
                 id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
                 device: dev.get(),
@@ -185,7 +171,7 @@ impl Peer {
                 timers <- Timers::new(),
                 timer_state: TimerState::new(),
                 napi <- Napi::new(),
-                handshake <- new_rw!(handshake, "wg_handshake"),
+                handshake <- new_rw!(Handshake::new(*public_key), "wg_handshake"),
                 handshake_index: AtomicU32::new(0),
                 last_sent_handshake: AtomicU64::new(long_ago()),
                 cookie <- new_rw!(CookieJar::new(&public_key), "wg_cookie"),
@@ -198,12 +184,19 @@ impl Peer {
                 handshake_work <- new_work!("wg_send_handshake"),
                 clear_work <- new_work!("wg_clear_keys"),
             }? Error))?;
-        Napi::start(peer.clone(), dev.netdev());
-        dev.by_key.insert(config, peer.clone());
-        // Cannot fail: room was made above.
-        let _ = config.peers.push_within_capacity(peer.clone());
         debug::peer_life(dev.netdev(), peer.id, c"created");
         Ok(peer)
+    }
+
+    /// Adds a peer to a device, which takes that there is room in the list of peers.
+    pub(crate) fn add(dev: &Dev, config: &mut Config, peer: &RcuArc<Self>) -> Result {
+        config
+            .peers
+            .push_within_capacity(peer.clone())
+            .map_err(|_| ENOMEM)?;
+        Napi::start(peer.clone(), dev.netdev());
+        dev.by_key.insert(config, peer.clone());
+        Ok(())
     }
 
     /// Removes a peer.
@@ -220,14 +213,14 @@ impl Peer {
         }
     }
 
-    /// Removes all peers.
-    pub(crate) fn remove_all(dev: &Dev, config: &mut Config) {
-        if config.peers.is_empty() {
+    /// Removes all peers, and has `list` take the place of theirs.
+    pub(crate) fn remove_all(dev: &Dev, config: &mut Config, list: KVVec<RcuArc<Self>>) {
+        let peers = core::mem::replace(&mut config.peers, list);
+        if peers.is_empty() {
             return;
         }
         // Faster than one peer's after the other's.
         dev.allowed_ips.clear(&mut config.spare);
-        let peers = core::mem::replace(&mut config.peers, KVVec::new());
         for peer in &peers {
             peer.make_dead(dev, config);
         }

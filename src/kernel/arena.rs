@@ -156,6 +156,15 @@ impl<'a, V: Slot + Default> Writer<'a, V> {
         Self { nodes, spare }
     }
 
+    /// Makes sure that so many nodes can be given out.
+    pub(crate) fn reserve(&mut self, nodes: usize) -> Result {
+        self.spare.advance();
+        while self.spare.ready < nodes {
+            self.grow().ok_or(ENOMEM)?;
+        }
+        Ok(())
+    }
+
     fn grow(&mut self) -> Option<()> {
         let chunk = self.nodes.chunks.get(self.spare.chunks)?;
         let log = (FIRST_LOG as usize).checked_add(self.spare.chunks)?;

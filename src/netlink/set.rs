@@ -10,10 +10,12 @@ use crate::{
         crypto::KernelCrypto,
         genl::{Attr, Request, Service},
         netdev::Rtnl,
+        rcu::RcuArc,
     },
     peer::Peer,
     protocol::{
         allowed_ips::Prefix,
+        constants::MAX_PEERS_PER_DEVICE,
         crypto::{PresharedKey, PublicKey, SecretKey},
         noise::StaticIdentity,
     },
@@ -21,10 +23,11 @@ use crate::{
     transit::{self, Change},
     uapi::*,
 };
-use core::net::{IpAddr, SocketAddr, SocketAddrV6};
+use core::{
+    mem,
+    net::{IpAddr, SocketAddr, SocketAddrV6},
+};
 use kernel::prelude::*;
-
-type PeerAttrs<'a> = [Option<Attr<'a>>; WGPEER_A_COUNT];
 
 fn attr<'a, const N: usize>(attrs: &[Option<Attr<'a>>; N], number: u32) -> Option<Attr<'a>> {
     attrs.get(number as usize).copied().flatten()
@@ -34,7 +37,7 @@ fn flags_of<const N: usize>(attrs: &[Option<Attr<'_>>; N], number: u32) -> Resul
     attr(attrs, number).map_or(Ok(0), Attr::u32)
 }
 
-/// Carries a request out.
+/// Carries a request out, all of it or nothing.
 pub(super) fn device(request: &Request<'_>) -> Result {
     let dev = request.device::<Device>(WireGuardFamily::which(request)?)?;
     // Descriptors and processes are looked up before any lock is taken.
@@ -42,8 +45,10 @@ pub(super) fn device(request: &Request<'_>) -> Result {
     let rtnl = Rtnl::lock();
     let mut config = dev.config.lock();
     let flags = request.attr(WGDEVICE_A_FLAGS).map_or(Ok(0), Attr::u32)?;
+    let replace = flags & WGDEVICE_F_REPLACE_PEERS != 0;
+    let peers = request.attr(WGDEVICE_A_PEERS);
+    let mut room = Room::for_peers(&dev, &mut config, peers, replace)?;
 
-    // First, since it is all or nothing, and nothing else is to be done if it is nothing.
     transit::apply(
         &dev,
         &rtnl,
@@ -52,27 +57,71 @@ pub(super) fn device(request: &Request<'_>) -> Result {
         request.caller(),
         request.extack(),
     )?;
+    // From here on nothing fails.
     config.generation = config.generation.wrapping_add(1);
 
-    if flags & WGDEVICE_F_REPLACE_PEERS != 0 {
-        Peer::remove_all(&dev, &mut config);
+    if replace {
+        Peer::remove_all(&dev, &mut config, mem::take(&mut room.list));
     }
     if let Some(key) = request.attr(WGDEVICE_A_PRIVATE_KEY) {
         if let Ok(key) = key.bytes().try_into() {
             private_key(&dev, &mut config, SecretKey::new(key));
         }
     }
-    if let Some(peers) = request.attr(WGDEVICE_A_PEERS) {
-        for attr in peers.children() {
-            let attrs = attr.set()?;
-            let result = peer(&dev, &mut config, &attrs);
-            if let Some(key) = self::attr(&attrs, WGPEER_A_PRESHARED_KEY) {
-                request.wipe(key);
-            }
-            result?;
+    for (attr, new) in peers.iter().flat_map(|a| a.children()).zip(room.peers) {
+        let change = PeerChange::of(attr)?;
+        peer(&dev, &mut config, &change, new)?;
+        if let Some(key) = change.preshared {
+            request.wipe(key);
         }
     }
     Ok(())
+}
+
+/// What the peers of a request need, made before anything changes.
+struct Room {
+    /// For each peer of the request one that does not belong to the device yet, if it may take
+    /// one.
+    peers: KVVec<Option<RcuArc<Peer>>>,
+    /// An empty list with room for all of these.
+    list: KVVec<RcuArc<Peer>>,
+}
+
+impl Room {
+    fn for_peers(
+        dev: &Dev,
+        config: &mut Config,
+        attr: Option<Attr<'_>>,
+        replace: bool,
+    ) -> Result<Self> {
+        let mut peers = KVVec::new();
+        let mut new = 0_usize;
+        let mut prefixes = 0_usize;
+        let mut removes = replace;
+        for attr in attr.iter().flat_map(|a| a.children()) {
+            let change = PeerChange::of(attr)?;
+            prefixes = prefixes.saturating_add(change.prefixes().count());
+            removes |= change.removes();
+            // One that is there may have been removed when it is this one's turn.
+            let creates = change.creates() && (removes || dev.by_key.find(&change.key).is_none());
+            let peer = creates.then(|| Peer::new(dev, change.key)).transpose()?;
+            new = new.saturating_add(usize::from(creates));
+            peers.push(peer, GFP_KERNEL)?;
+        }
+
+        let there = if replace { 0 } else { config.peers.len() };
+        if there.saturating_add(new) > MAX_PEERS_PER_DEVICE {
+            return Err(ENOMEM);
+        }
+        let list = if replace {
+            KVVec::with_capacity(new, GFP_KERNEL)?
+        } else {
+            config.peers.reserve(new, GFP_KERNEL)?;
+            KVVec::new()
+        };
+        dev.allowed_ips.reserve(&mut config.spare, prefixes)?;
+        Ok(Self { peers, list })
+    }
 }
 
 fn private_key(dev: &Dev, config: &mut Config, mut secret: SecretKey<KernelCrypto>) {
@@ -117,63 +166,129 @@ fn private_key(dev: &Dev, config: &mut Config, mut secret: SecretKey<KernelCrypt
     }
 }
 
-fn peer(dev: &Dev, config: &mut Config, attrs: &PeerAttrs<'_>) -> Result {
-    let key = attr(attrs, WGPEER_A_PUBLIC_KEY).ok_or(EINVAL)?;
-    let key = PublicKey(key.bytes().try_into().map_err(|_| EINVAL)?);
-    let preshared: Option<PresharedKey<KernelCrypto>> = attr(attrs, WGPEER_A_PRESHARED_KEY)
+/// What a request says of a peer, found to be well-formed.
+struct PeerChange<'a> {
+    key: PublicKey,
+    preshared: Option<Attr<'a>>,
+    flags: u32,
+    endpoint: Option<SocketAddr>,
+    allowed_ips: Option<Attr<'a>>,
+    keepalive: Option<u16>,
+}
+
+/// What a request says of an allowed IP.
+struct PrefixChange {
+    prefix: Prefix,
+    remove: bool,
+}
+
+impl<'a> PeerChange<'a> {
+    fn of(attrs: Attr<'a>) -> Result<Self> {
+        let attrs: [_; WGPEER_A_COUNT] = attrs.set()?;
+        let key = attr(&attrs, WGPEER_A_PUBLIC_KEY).ok_or(EINVAL)?;
+        if attr(&attrs, WGPEER_A_PROTOCOL_VERSION).map_or(Ok(1), Attr::u32)? != 1 {
+            return Err(EPFNOSUPPORT);
+        }
+        let change = Self {
+            key: PublicKey(key.bytes().try_into().map_err(|_| EINVAL)?),
+            preshared: attr(&attrs, WGPEER_A_PRESHARED_KEY),
+            flags: flags_of(&attrs, WGPEER_A_FLAGS)?,
+            endpoint: attr(&attrs, WGPEER_A_ENDPOINT).and_then(|a| socket_address(a.bytes())),
+            allowed_ips: attr(&attrs, WGPEER_A_ALLOWEDIPS),
+            keepalive: attr(&attrs, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL)
+                .map(Attr::u16)
+                .transpose()?,
+        };
+        // Those of a peer that is only to be removed do not matter.
+        if !change.removes() {
+            for prefix in change.prefixes() {
+                prefix?;
+            }
+        }
+        Ok(change)
+    }
+
+    fn removes(&self) -> bool {
+        self.flags & WGPEER_F_REMOVE_ME != 0
+    }
+
+    /// Whether the peer is made if there is none with its key.
+    fn creates(&self) -> bool {
+        self.flags & (WGPEER_F_REMOVE_ME | WGPEER_F_UPDATE_ONLY) == 0
+    }
+
+    fn prefixes(&self) -> impl Iterator<Item = Result<PrefixChange>> + 'a {
+        let list = self.allowed_ips.into_iter().flat_map(Attr::children);
+        list.map(PrefixChange::of)
+    }
+}
+
+impl PrefixChange {
+    fn of(attrs: Attr<'_>) -> Result<Self> {
+        let attrs = attrs.set()?;
+        Ok(Self {
+            prefix: prefix(&attrs).ok_or(EINVAL)?,
+            remove: flags_of(&attrs, WGALLOWEDIP_A_FLAGS)? & WGALLOWEDIP_F_REMOVE_ME != 0,
+        })
+    }
+}
+
+/// Carries out what is said of a peer; `new` is what becomes of it if there is none.
+fn peer(
+    dev: &Dev,
+    config: &mut Config,
+    change: &PeerChange<'_>,
+    new: Option<RcuArc<Peer>>,
+) -> Result {
+    let preshared: Option<PresharedKey<KernelCrypto>> = change
+        .preshared
         .and_then(|key| key.bytes().try_into().ok())
         .map(PresharedKey::new);
-    let flags = flags_of(attrs, WGPEER_A_FLAGS)?;
-    if attr(attrs, WGPEER_A_PROTOCOL_VERSION).map_or(Ok(1), Attr::u32)? != 1 {
-        return Err(EPFNOSUPPORT);
-    }
     let running = dev.netdev().is_running();
 
-    let peer = match dev.by_key.find(&key) {
-        Some(peer) if flags & WGPEER_F_REMOVE_ME != 0 => {
+    let peer = match (dev.by_key.find(&change.key), new) {
+        (Some(peer), _) if change.removes() => {
             Peer::remove(dev, config, &peer);
             return Ok(());
         }
-        Some(peer) => {
-            if let Some(preshared) = &preshared {
-                peer.handshake.write().set_preshared_key(preshared);
-            }
-            if flags & WGPEER_F_REPLACE_ALLOWEDIPS != 0 {
+        (Some(peer), _) => {
+            if change.flags & WGPEER_F_REPLACE_ALLOWEDIPS != 0 {
                 dev.allowed_ips.remove_all_of(&mut config.spare, &peer);
             }
             peer
         }
-        None if flags & (WGPEER_F_REMOVE_ME | WGPEER_F_UPDATE_ONLY) != 0 => return Ok(()),
-        None => {
-            let own = dev
-                .identity
-                .read()
+        (None, Some(peer)) => {
+            let identity = dev.identity.read();
+            if identity
                 .as_ref()
-                .is_some_and(|own| *own.public() == key);
-            if own {
+                .is_some_and(|own| *own.public() == change.key)
+            {
                 // Ignored, so that the same list of peers can be given to each of them.
                 return Ok(());
             }
-            Peer::create(dev, config, key, preshared.as_ref())?
+            peer.handshake.write().set_identity(identity.as_ref());
+            drop(identity);
+            Peer::add(dev, config, &peer)?;
+            peer
         }
+        (None, None) => return Ok(()),
     };
 
-    if let Some(address) = attr(attrs, WGPEER_A_ENDPOINT).and_then(|a| socket_address(a.bytes())) {
+    if let Some(preshared) = &preshared {
+        peer.handshake.write().set_preshared_key(preshared);
+    }
+    if let Some(address) = change.endpoint {
         peer.endpoint.set(Endpoint::new(address));
     }
-    if let Some(list) = attr(attrs, WGPEER_A_ALLOWEDIPS) {
-        for entry in list.children() {
-            let entry: [_; WGALLOWEDIP_A_COUNT] = entry.set()?;
-            let prefix = prefix(&entry).ok_or(EINVAL)?;
-            if flags_of(&entry, WGALLOWEDIP_A_FLAGS)? & WGALLOWEDIP_F_REMOVE_ME != 0 {
-                dev.allowed_ips.remove(&mut config.spare, prefix, &peer);
-            } else {
-                dev.allowed_ips.insert(&mut config.spare, prefix, &peer)?;
-            }
+    for entry in change.prefixes() {
+        let PrefixChange { prefix, remove } = entry?;
+        if remove {
+            dev.allowed_ips.remove(&mut config.spare, prefix, &peer);
+        } else {
+            dev.allowed_ips.insert(&mut config.spare, prefix, &peer)?;
         }
     }
-    if let Some(interval) = attr(attrs, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL) {
-        let interval = interval.u16()?;
+    if let Some(interval) = change.keepalive {
         let before = peer.timer_state.set_persistent_keepalive(interval);
         if before == 0 && interval != 0 && running {
             send::keepalive(&peer);

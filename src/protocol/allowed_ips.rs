@@ -387,6 +387,10 @@ pub trait ArenaMut: Arena {
     fn retire(&mut self, id: NodeId);
 }
 
+/// How many nodes an insertion takes at most: the entry's own and a fork above
+/// it.
+pub const NODES_PER_ENTRY: usize = 2;
+
 type Owner<A> = <<A as Arena>::Value as Slot>::Owner;
 
 /// An element of the trie: 40 bytes and the value.
