@@ -952,6 +952,14 @@ def rule_7_all_or_nothing():
     refused("credentials of which one is good", "EPERM", "not in the transit netns",
             "must have been opened in it", "transit-netns", 1, "listen-port", 6043, "fwmark", 9,
             "transit-credentials", f"{GOOD[0]},{OTHERS[1]}")
+    # What is wrong comes last: a known peer's range is to move to a new peer, the one after is of
+    # another version of the protocol.
+    other = nl.attr(1, os.urandom(32)) + nl.u32(10, 2)
+    refused_raw("a move with a peer that is malformed", "EPFNOSUPPORT", "",
+                private_key=os.urandom(32), netns_pid=1, credential4=GOOD[0],
+                credential6=GOOD[1], port=6044,
+                peers=[nl.peer(os.urandom(32), allowed=["0.0.0.0/0", "10.98.0.0/16"]),
+                       nl.nest(0, other)])
     refused_raw("a new key with bad credentials", "EPERM", "not in the transit netns",
                 private_key=os.urandom(32), flags=nl.REPLACE_PEERS, netns_pid=1,
                 credential4=OTHERS[0], credential6=OTHERS[1])
