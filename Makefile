@@ -7,8 +7,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-print-directory
 
-# KERNEL names a Debian kernel; empty means the newest 7.x cloud kernel.
+# KERNEL names a Debian kernel; empty means the newest 7.x cloud kernel. It may
+# also be a flavour of the project's own (tools/kernel/build).
 KERNEL ?=
+own := $(filter $(filter-out common,$(basename $(notdir $(wildcard tools/kernel/config/*.config)))),$(KERNEL))
 # KDIR names a prepared kernel tree instead, used with this machine's tools.
 KDIR ?=
 # Where everything is kept that takes long to make.
@@ -23,7 +25,14 @@ all: module wg ## the module and our wg (the default)
 # --- the module --------------------------------------------------------------
 
 .PHONY: module
-ifeq ($(KDIR),)
+ifneq ($(own),)
+module:
+	@tools/kernel/build $(own)
+	@release=$$(tools/kernel/build --release $(own)) && \
+	out=$(CURDIR)/target/kernel/$$release && mkdir -p "$$out" && \
+	tools/kernel/enter make --no-print-directory $(jobs) $$(tools/kernel/build --make-args $(own)) \
+		-C "$(CACHE)/kernel/$$release/tree" M=$(CURDIR) MO="$$out" modules
+else ifeq ($(KDIR),)
 module: ## wireguard.ko for a stock Debian kernel (KERNEL=RELEASE: another one)
 	@tools/kernel/metadata $(KERNEL)
 	@release=$$(tools/kernel/metadata --print $(KERNEL)) && \
@@ -58,6 +67,18 @@ vm: module wg ## boot that kernel in QEMU: a shell, or RUN=script.sh ARGS="a b"
 .PHONY: test
 test: ## every test there is: on this machine and in virtual machines
 	@tests/run
+
+.PHONY: fuzz
+fuzz: ## fuzz what runs on the host (TARGET=name, SEED=number, TIMES=as many inputs)
+	@FUZZ_SEED=$(SEED) FUZZ_TIMES=$(TIMES) tests/fuzz-host.sh $(TARGET)
+
+.PHONY: miri
+miri: ## the protocol's tests in Miri, where there is one
+	@tests/miri
+
+.PHONY: test-debug
+test-debug: ## the guests' tests on a kernel with KASAN, lockdep and failing memory
+	@KERNEL=debug tests/run module $(or $(SUITES),guests)
 
 .PHONY: demo
 demo: ## the module at work, to watch
@@ -118,6 +139,10 @@ lint: ## rustfmt for all Rust, clippy for the parts that run on the host
 		xargs -0 -r rustfmt --check --edition 2021
 	@cargo clippy --workspace --all-targets $(if $(wildcard Cargo.lock),--locked) -- -D warnings
 
+.PHONY: unsafe-report
+unsafe-report: ## every unsafe of the module, and its share of the code
+	@cargo run -q -p unsafe-report $(if $(wildcard Cargo.lock),--locked) -- src
+
 .PHONY: clean
 clean: ## remove what was built here, keep the cache
 	@rm -rf target wireguard.ko
@@ -128,4 +153,4 @@ distclean: clean ## remove the cache as well
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 20

@@ -1,0 +1,13 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# faults.sh [SCENARIO…] : memory runs out, at each allocation of each operation
+# in turn; faults.py has them. It takes a kernel that can be told to fail.
+
+# vm: kernel debug
+
+set -euo pipefail
+cd "$(dirname "$0")"
+
+modprobe wireguard
+exec python3 -B faults.py "$@"
