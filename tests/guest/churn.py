@@ -10,10 +10,7 @@ What the peer has sent to the old sockets, and what has not arrived when they cl
 would be with any roaming peer. So that TCP gets somewhere there is a pause between two moves.
 """
 
-import hashlib
 import os
-import select
-import socket
 import sys
 import time
 
@@ -22,7 +19,7 @@ import actor  # noqa: E402
 import netlink as nl  # noqa: E402
 import tap  # noqa: E402
 import world  # noqa: E402
-from actor import Actor  # noqa: E402
+from stream import Stream  # noqa: E402
 from tap import check, scenario  # noqa: E402
 from world import inside, ping, sh  # noqa: E402
 
@@ -87,67 +84,6 @@ def build():
 def state(name):
     with inside(name):
         return next(iter(nl.wg_get("wg0")["peers"].values()))
-
-
-def send(number, stop):
-    """Sends a stream by the socket of that number until told to stop; its size and digest."""
-    sock, stop = socket.socket(fileno=number), socket.socket(fileno=stop)
-    block = os.urandom(256 << 10)
-    digest, at, size = hashlib.sha256(), 0, 0
-    while not select.select([stop], [], [], 0)[0]:
-        if select.select([], [sock], [], 0.1)[1]:
-            sent = sock.send(block[at:at + (8 << 10)], socket.MSG_DONTWAIT)
-            # Fast enough; the processor is wanted for the moves.
-            time.sleep(0.005)
-            digest.update(block[at:at + sent])
-            at = (at + sent) % len(block)
-            size += sent
-    sock.shutdown(socket.SHUT_WR)
-    sock.close()
-    return size, digest.hexdigest()
-
-
-def receive(number, counter):
-    """Receives a stream to its end, keeping count for whoever is interested."""
-    sock = socket.socket(fileno=number)
-    digest, size = hashlib.sha256(), 0
-    while data := sock.recv(1 << 20):
-        digest.update(data)
-        size += len(data)
-        os.pwrite(counter, str(size).encode(), 0)
-    return size, digest.hexdigest()
-
-
-class Stream:
-    """A TCP stream from one netns to another."""
-
-    def __init__(self, what, source, target, address):
-        self.what = what
-        with inside(target):
-            listener = socket.create_server((address, 0))
-        with inside(source):
-            sender = socket.create_connection(listener.getsockname(), 10)
-        receiver = listener.accept()[0]
-        listener.close()
-        self.stop, told = socket.socketpair()
-        self.counter = os.memfd_create("count")
-        self.sender, self.receiver = Actor(), Actor()
-        self.sender.start(send, sender.fileno(), told.fileno())
-        self.receiver.start(receive, receiver.fileno(), self.counter)
-        for sock in (sender, receiver, told):
-            sock.close()
-
-    def count(self):
-        return int(os.pread(self.counter, 20, 0) or 0)
-
-    def finish(self):
-        """Whether all came through as it was."""
-        self.stop.send(b".")
-        sent, received = self.sender.result(), self.receiver.result()
-        check(sent == received, f"the stream {self.what} is alive and as it was sent", sent,
-              received)
-        self.sender.end()
-        self.receiver.end()
 
 
 def udp_memory():
