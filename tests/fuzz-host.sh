@@ -16,8 +16,11 @@ cd "$top"
 # Targets and how many inputs take some seconds on a slow machine.
 runs=(
 	allowed_ips:20000
+	cookie:10000
+	handshake:1000
 	message:100000
 	replay:20000
+	timers:200
 	wg_config:20000
 	wg_reply:20000
 	wg_userspace:50000
