@@ -30,8 +30,8 @@ from tap import check, scenario  # noqa: E402
 from world import inside, ping, sh  # noqa: E402
 
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
-MESSAGES = int(os.environ.get("MESSAGES", "1500"))
-PACKETS = int(os.environ.get("PACKETS", "10000"))
+MESSAGES = int(os.environ.get("MESSAGES", "600"))
+PACKETS = int(os.environ.get("PACKETS", "6000"))
 THREADS = 3
 STORM = "/wg/files/storm"
 GOOD = (100, 101)
@@ -129,14 +129,14 @@ def spray(seed, number):
     while True:
         if select.select([stop], [], [], 0)[0]:
             return sent
-        for _ in range(20):
+        for _ in range(5):
             try:
                 sock.sendto(b"x" * rng.randrange(1400),
                             (f"10.0.{rng.randrange(4)}.{rng.randrange(256)}", 9))
                 sent += 1
             except OSError:
                 pass  # no peer has it now
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 def throw(seed, messages):
