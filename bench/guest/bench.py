@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Measures the in-tree module and ours in turn, A B B A, and prints a line of JSON for each
+time that it has measured something.
+
+ROUNDS, SCALE (of the times for which traffic flows) and ONLY (words that names begin with, in
+capitals or not, with commas between them) say how much.
+"""
+
+import json
+import os
+import sys
+import time
+
+sys.path[:0] = ["/wg/files/guest", "/wg/tests/guest/lib"]
+
+import ground  # pylint: disable=wrong-import-position
+import rows  # pylint: disable=wrong-import-position
+
+ROUNDS = int(os.environ.get("ROUNDS", 7))
+SCALE = float(os.environ.get("SCALE", 1))
+ONLY = tuple(os.environ.get("ONLY", "").lower().split(","))
+
+
+class Progress:
+    """How far it is, and how long it will take at this pace."""
+
+    def __init__(self, total):
+        self.total, self.done, self.start = total, 0.0, time.monotonic()
+
+    def step(self, takes, what):
+        spent = time.monotonic() - self.start
+        # The estimates are for a machine that is left alone.
+        pace = spent / self.done if self.done else 1.0
+        left = pace * (self.total - self.done)
+        print(f"[{int(spent) // 60}:{int(spent) % 60:02d}, {int(left) // 60}:{int(left) % 60:02d} "
+              f"to go] {what}", flush=True)
+        self.done += takes
+
+
+def tell(**what):
+    """One line for the host."""
+    print(json.dumps(what), flush=True)
+
+
+def main():
+    both = [group for group in rows.BOTH if group.name.lower().startswith(ONLY)]
+    ours = [group for group in rows.OURS if group.name.lower().startswith(ONLY)]
+    progress = Progress(ROUNDS * (2 * sum(group.takes for group in both)
+                                  + sum(group.takes for group in ours)))
+    rows.load_limit()
+    tell(kernel=os.uname().release, cpus=os.cpu_count(), rounds=ROUNDS, scale=SCALE)
+
+    def measure(group, number, module):
+        progress.step(group.takes, f"{group.name}, {number + 1} of {ROUNDS}, {module}")
+        ground.load(module)
+        tell(round=number, module=module, values=group.measure(SCALE))
+
+    for group in both:
+        # The limit once more each time, since what the machine can do changes.
+        tell(limit=rows.limit(int(40 * SCALE) + 10))
+        for number in range(ROUNDS):
+            for module in ("c", "ours") if number % 2 == 0 else ("ours", "c"):
+                measure(group, number, module)
+    for group in ours:
+        for number in range(ROUNDS):
+            measure(group, number, "ours")
+
+
+main()
