@@ -22,7 +22,7 @@ runs=(
 	replay:20000
 	timers:200
 	wg_config:20000
-	wg_reply:20000
+	wg_reply:200000
 	wg_userspace:50000
 )
 seed=${FUZZ_SEED:-20261122}
