@@ -13,6 +13,7 @@ import json
 import random
 import statistics
 import sys
+from math import log
 from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import escape
@@ -141,6 +142,15 @@ def moves_table(moves):
                f"| {middle('out/silence', 1e3)} ms | {middle('in/silence', 1e3)} ms |")
 
 
+def userspace_table(programs):
+    yield "| program | Mbit/s | for processor time | cipher alone takes |"
+    yield "| --- | ---: | ---: | ---: |"
+    for name, values in programs.items():
+        rate, worked, share = (statistics.median(one[of] for one in values)
+                               for of in ("seconds", "worked", "share"))
+        yield f"| {name} | {rate * 1e-6:,.0f} | {worked * 1e-6:,.0f} | {share:.0%} |"
+
+
 # --- the plot ---------------------------------------------------------------------------------
 
 LEFT, WIDTH, LINE, TOP = 430, 420, 20, 40
@@ -149,7 +159,6 @@ LOWEST, HIGHEST = 0.5, 2.0
 
 def plot(results, title):
     """Ratios with their ranges, on a logarithmic scale from half to twice."""
-    from math import log
     shown = [one for one in results if one.ratio is not None]
     height = TOP + LINE * len(shown) + 40
 
@@ -159,7 +168,7 @@ def plot(results, title):
 
     yield (f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 90}" '
            f'height="{height}" font-family="sans-serif" font-size="12">')
-    yield f'<rect width="100%" height="100%" fill="white"/>'
+    yield '<rect width="100%" height="100%" fill="white"/>'
     yield f'<text x="10" y="20" font-size="14" font-weight="bold">{escape(title)}</text>'
     for mark in (0.5, 0.67, 0.8, 1, 1.25, 1.5, 2):
         colour, width = ("#444", 1.5) if mark == 1 else ("#ddd", 1)
@@ -185,11 +194,13 @@ PLOTS = (("traffic", "Ours to C, traffic (right of 1: ours is better)",
 
 def main():
     folder = Path(sys.argv[1])
-    limits, values, moves, head = [], {}, {}, {}
+    limits, values, moves, programs, head = [], {}, {}, {}, {}
     for line in (folder / "values.json").read_text(encoding="utf-8").splitlines():
         one = json.loads(line)
         if "kernel" in one:
             head = one
+        elif "userspace" in one:
+            programs = one["userspace"]
         elif "limit" in one:
             limits.append(one["limit"])
         else:
@@ -208,6 +219,9 @@ def main():
     if moves:
         text += ["", "1,000 packets a second each way, while sockets move (ours only):", "",
                  *moves_table(moves)]
+    if programs:
+        text += ["", "Programs on the machine itself, one stream of TCP, MTU 1420 (see "
+                 "docs/benchmarks.md for what compares):", "", *userspace_table(programs)]
     (folder / "results.md").write_text("\n".join(text) + "\n", encoding="utf-8")
     for name, title, keys in PLOTS:
         shown = [one for one in results if one.row.key.startswith(keys)]

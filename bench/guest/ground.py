@@ -105,13 +105,18 @@ def worked():
         return time.monotonic()
 
 
-def received(net):
-    """Packets and bytes that the tunnel's device there has delivered."""
-    with inside(net):
-        answer = nl.rtnl(nl.RTM_GETLINK, bytes(16), nl.string(3, "wg0")).or_raise()
+def delivered(device):
+    """Packets and bytes that a device in this netns has received."""
+    answer = nl.rtnl(nl.RTM_GETLINK, bytes(16), nl.string(3, device)).or_raise()
     found = {kind: value for _, kind, value in nl.attrs(answer.replies[0][1][16:])}
     packets, _, size = struct.unpack_from("=QQQ", found[23])
     return packets, size
+
+
+def received(net):
+    """What the tunnel's device there has delivered."""
+    with inside(net):
+        return delivered("wg0")
 
 
 def rates(nets, begin, end):
