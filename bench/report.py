@@ -65,6 +65,8 @@ def over(key, title, unit, factor=1.0):
     yield Row(key, title, f"{unit}/s" if unit else "1/s", factor)
     yield Row(f"{key}/worked", f"{title}, for processor time", f"{unit}/s" if unit else "1/s",
               factor)
+    yield Row(f"one/{key}/worked", f"{title}, the same on one CPU",
+              f"{unit}/s" if unit else "1/s", factor)
 
 
 class Result(NamedTuple):
@@ -187,7 +189,7 @@ def plot(results, title):
 
 
 PLOTS = (("traffic", "Ours to C, traffic (right of 1: ours is better)",
-          ("tcp/", "udp/", "ranges/", "rtt/")),
+          ("tcp/", "udp/", "ranges/", "rtt/", "one/")),
          ("the-rest", "Ours to C, the rest (right of 1: ours is better)",
           ("handshakes", "config/", "memory/", "module/")))
 
@@ -198,7 +200,7 @@ def main():
     for line in (folder / "values.json").read_text(encoding="utf-8").splitlines():
         one = json.loads(line)
         if "kernel" in one:
-            head = one
+            head = head or one
         elif "userspace" in one:
             programs = one["userspace"]
         elif "limit" in one:

@@ -268,10 +268,10 @@ def move_rows(scale):
             ip netns add elsewhere
             ip link add cable netns elsewhere type veth peer name other netns right
             ip -n elsewhere addr add 10.2.0.1/24 dev cable
-            ip -n elsewhere route add default via 10.2.0.2
             ip -n right addr add 10.2.0.2/24 dev other
             ip -n elsewhere link set cable up
             ip -n right link set other up
+            ip -n elsewhere route add default via 10.2.0.2
         """)
         for what, target in (("none", None), ("there", "elsewhere"), ("back", "left")):
             end = time.monotonic() + seconds
