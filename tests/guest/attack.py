@@ -37,7 +37,7 @@ from tap import check, scenario  # noqa: E402
 from world import inside, ping, ports, sh  # noqa: E402
 
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
-RACES = int(os.environ.get("RACES", "400"))
+RACES = int(os.environ.get("RACES", "250"))
 
 GOOD = (100, 101)
 OTHERS = (102, 103)  # UDP sockets in `other'
@@ -921,10 +921,11 @@ def nothing_is_held():
     """Nothing that was looked at, moved to or refused is held by the kernel."""
     alice(nl.link_del, "wg0")
     with inside("init"):
-        numbers = {7001: nets.pop(alice), 7002: nets.pop(bob), 7003: world.open_net("other")}
+        numbers = {7001: net_of(alice), 7002: net_of(bob), 7003: world.open_net("other")}
         for number, fd in numbers.items():
             nl.nsid_set(fd, number).or_raise()
             os.close(fd)
+    nets.clear()
     alice.end()
     bob.end()
     sh("ip netns del other")
