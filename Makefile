@@ -76,6 +76,14 @@ fuzz: ## fuzz what runs on the host (TARGET=name, SEED=number, TIMES=as many inp
 miri: ## the protocol's tests in Miri, where there is one
 	@tests/miri
 
+.PHONY: bench
+bench: ## our module next to the kernel's own, in User Mode Linux (ROUNDS, SCALE)
+	@bench/run
+
+.PHONY: bench-quick
+bench-quick: ## see that the benchmark runs; its figures say nothing
+	@bench/run --quick
+
 .PHONY: bench-wg
 bench-wg: ## our wg next to Debian's, on 10,000 peers (PEERS, RANGES, REPEATS)
 	@$(MAKE) module wg KERNEL=uml-time
