@@ -28,7 +28,7 @@ from world import inside, ping, sh  # noqa: E402
 
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
 DEVICES = int(os.environ.get("DEVICES", "100"))
-PEERS = int(os.environ.get("PEERS", "1000"))
+PEERS = int(os.environ.get("PEERS", "400"))
 ROUNDS = int(os.environ.get("ROUNDS", "30"))
 FLOOD = int(os.environ.get("FLOOD", "15000"))
 OURS = os.environ.get("MODULE", "ours") == "ours"
