@@ -95,22 +95,36 @@ impl Room {
         replace: bool,
     ) -> Result<Self> {
         let mut peers = KVVec::new();
+        let mut removed: KVVec<PublicKey> = KVVec::new();
         let mut new = 0_usize;
         let mut prefixes = 0_usize;
-        let mut removes = replace;
         for attr in attr.iter().flat_map(|a| a.children()) {
             let change = PeerChange::of(attr)?;
-            prefixes = prefixes.saturating_add(change.prefixes().count());
-            removes |= change.removes();
+            let there = !replace && dev.by_key.find(&change.key).is_some();
+            if change.removes() {
+                // Those of a peer that is only to be removed do not matter.
+                if there && !removed.contains(&change.key) {
+                    removed.push(change.key, GFP_KERNEL)?;
+                }
+                peers.push(None, GFP_KERNEL)?;
+                continue;
+            }
+            for prefix in change.prefixes() {
+                prefixes = prefixes.saturating_add(usize::from(!prefix?.remove));
+            }
             // One that is there may have been removed when it is this one's turn.
-            let creates = change.creates() && (removes || dev.by_key.find(&change.key).is_none());
+            let creates = change.creates() && (!there || removed.contains(&change.key));
             let peer = creates.then(|| Peer::new(dev, change.key)).transpose()?;
             new = new.saturating_add(usize::from(creates));
             peers.push(peer, GFP_KERNEL)?;
         }
 
-        let there = if replace { 0 } else { config.peers.len() };
-        if there.saturating_add(new) > MAX_PEERS_PER_DEVICE {
+        let stay = if replace {
+            0
+        } else {
+            config.peers.len().saturating_sub(removed.len())
+        };
+        if stay.saturating_add(new) > MAX_PEERS_PER_DEVICE {
             return Err(ENOMEM);
         }
         let list = if replace {
@@ -166,7 +180,7 @@ fn private_key(dev: &Dev, config: &mut Config, mut secret: SecretKey<KernelCrypt
     }
 }
 
-/// What a request says of a peer, found to be well-formed.
+/// What a request says of a peer, well-formed but for its allowed IPs, which are read one by one.
 struct PeerChange<'a> {
     key: PublicKey,
     preshared: Option<Attr<'a>>,
@@ -189,7 +203,7 @@ impl<'a> PeerChange<'a> {
         if attr(&attrs, WGPEER_A_PROTOCOL_VERSION).map_or(Ok(1), Attr::u32)? != 1 {
             return Err(EPFNOSUPPORT);
         }
-        let change = Self {
+        Ok(Self {
             key: PublicKey(key.bytes().try_into().map_err(|_| EINVAL)?),
             preshared: attr(&attrs, WGPEER_A_PRESHARED_KEY),
             flags: flags_of(&attrs, WGPEER_A_FLAGS)?,
@@ -198,14 +212,7 @@ impl<'a> PeerChange<'a> {
             keepalive: attr(&attrs, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL)
                 .map(Attr::u16)
                 .transpose()?,
-        };
-        // Those of a peer that is only to be removed do not matter.
-        if !change.removes() {
-            for prefix in change.prefixes() {
-                prefix?;
-            }
-        }
-        Ok(change)
+        })
     }
 
     fn removes(&self) -> bool {
@@ -252,6 +259,9 @@ fn peer(
             return Ok(());
         }
         (Some(peer), _) => {
+            if let Some(preshared) = &preshared {
+                peer.handshake.write().set_preshared_key(preshared);
+            }
             if change.flags & WGPEER_F_REPLACE_ALLOWEDIPS != 0 {
                 dev.allowed_ips.remove_all_of(&mut config.spare, &peer);
             }
@@ -266,17 +276,19 @@ fn peer(
                 // Ignored, so that the same list of peers can be given to each of them.
                 return Ok(());
             }
-            peer.handshake.write().set_identity(identity.as_ref());
-            drop(identity);
+            let mut handshake = peer.handshake.write();
+            handshake.set_identity(identity.as_ref());
+            // Before anybody can find the peer: no session is to begin without it.
+            if let Some(preshared) = &preshared {
+                handshake.set_preshared_key(preshared);
+            }
+            drop((handshake, identity));
             Peer::add(dev, config, &peer)?;
             peer
         }
         (None, None) => return Ok(()),
     };
 
-    if let Some(preshared) = &preshared {
-        peer.handshake.write().set_preshared_key(preshared);
-    }
     if let Some(address) = change.endpoint {
         peer.endpoint.set(Endpoint::new(address));
     }
