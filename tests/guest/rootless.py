@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 from tap import check, run, scenario  # noqa: E402
-from world import ports, sh, until  # noqa: E402
+from world import await_that, ports, sh, until  # noqa: E402
 
 HOME = "/home/alice"
 TOOL = "/wg/bin/wg-rootless"
@@ -20,8 +20,8 @@ NOT_SET_UP = 125
 ENVIRONMENT = {"HOME": HOME, "USER": "alice", "LANG": "C.UTF-8", "SHELL": "/bin/sh",
                "XDG_RUNTIME_DIR": "/run/user/1000", "WG_ENDPOINT_RESOLUTION_RETRIES": "0",
                "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin"}
-# Processes of hers that belong to no test: podman keeps one.
-UNRELATED = {"podman", "catatonit"}
+# Processes of hers that belong to no test: podman keeps one, and its monitors take their time to end.
+UNRELATED = {"podman", "catatonit", "conmon"}
 
 
 def arrange():
@@ -55,7 +55,9 @@ def arrange():
         cp /etc/nsswitch.conf nsswitch.conf.old 2>/dev/null || :
         sed -i 's/^hosts:.*/hosts: files mymachines resolve [!UNAVAIL=return] dns/' /etc/nsswitch.conf
     """)
-    config = "--conf-file=/dev/null --keep-in-foreground --user=root --bind-interfaces --no-hosts --no-resolv"
+    # Without a file for its PID: two that start at once would fight for it, and one give up.
+    config = ("--conf-file=/dev/null --pid-file= --keep-in-foreground --user=root --bind-interfaces --no-hosts "
+              "--no-resolv")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     serve = ["ip", "netns", "exec", "server"]
     subprocess.Popen([*serve, "python3", "-m", "http.server", "--directory", "/tmp/server/www",
@@ -64,8 +66,8 @@ def arrange():
                       "--address=/web.example/10.9.0.1", "--address=/web.corp.example/10.9.0.1"], **quiet)
     subprocess.Popen(["dnsmasq", *config.split(), "--listen-address=127.0.0.1",
                       "--address=/vpn.example/198.51.100.2", "--address=/web.example/192.0.2.66"], **quiet)
-    until(lambda: "10.9.0.1:80 " in sh("ip netns exec server ss -tln") and (4, 53) in ports() and
-          (4, 53) in ports("server"), 30)
+    await_that("the servers answer", lambda: "10.9.0.1:80 " in sh("ip netns exec server ss -tln") and
+               (4, 53) in ports() and (4, 53) in ports("server"), 60)
     write("wg0.conf", tunnel_file())
 
 
@@ -259,7 +261,7 @@ def signals_and_crashes():
     nothing_left(before, "TERM leaves nothing")
 
     process = started("sleep 1000 & sleep 1001 & wait")
-    until(lambda: len(processes()) >= len(before[4]) + 3, 10)
+    await_that("three processes run", lambda: len(processes()) >= len(before[4]) + 3, 30)
     mine = processes().keys() - before[4].keys()
     check(len(mine) == 3, "it has three processes", processes())
     for victim in sorted(mine):
@@ -337,7 +339,7 @@ def wrong_inputs():
     ):
         taken = subprocess.Popen(["ncat", "-u", "-l", "51999"]) if "51999" in str(words) else None
         if taken:
-            until(lambda: (4, 51999) in ports(), 20)
+            await_that("the port is taken", lambda: (4, 51999) in ports(), 30)
         refused(what, parts, write("bad.conf", tunnel_file(**words)))
         if taken:
             taken.kill()
@@ -364,7 +366,7 @@ def process_gets_the_tunnel():
     """A tunnel for a process that is there already."""
     before = world()
     target = alice("unshare", "--user", "--map-root-user", "--net", "--mount", "sleep", "1000")
-    until(lambda: processes().get(target.pid) == "sleep", 20)
+    await_that("sleep runs", lambda: processes().get(target.pid) == "sleep", 30)
     pid = str(target.pid)
     status, text = said(TOOL, "-n", pid, write("port.conf", tunnel_file(ListenPort="53")))
     check(status == NOT_SET_UP and "Port 53" in text, "a failure is told", text)
@@ -380,7 +382,8 @@ def process_gets_the_tunnel():
     status, text = said("sh", "-c", f"{TOOL} -n $$ wg0.conf")
     check(status == NOT_SET_UP and "this was started in" in text, "the own namespace is no target", text)
     rootly = subprocess.Popen(["unshare", "--net", "sleep", "1000"])
-    until(lambda: sh(f"readlink /proc/{rootly.pid}/ns/net") != sh("readlink /proc/self/ns/net"), 20)
+    await_that("it has its own netns",
+               lambda: sh(f"readlink /proc/{rootly.pid}/ns/net") != sh("readlink /proc/self/ns/net"), 30)
     status, text = said(TOOL, "-n", str(rootly.pid), "wg0.conf")
     check(status == NOT_SET_UP and "user namespace of yours" in text, "nor is a process of root's", text)
     for process in (rootly, target):
@@ -417,7 +420,7 @@ def containers():
     check("wg0" in text and "eth" not in text, "there is no other interface", text)
     check(ports() - before, "its sockets are outside", before, ports())
     os.kill(int(pid), signal.SIGKILL)
-    until(lambda: int(pid) not in processes(), 20)
+    await_that("the container ends", lambda: int(pid) not in processes(), 30)
 
 
 @scenario

@@ -126,3 +126,11 @@ def until(condition, seconds=5.0, step=0.02):
         if value or time.monotonic() > end:
             return value
         time.sleep(step)
+
+
+def await_that(what, condition, seconds=30.0):
+    """The same for what a suite cannot go on without."""
+    value = until(condition, seconds)
+    if not value:
+        raise TimeoutError(f"after {seconds} s it is still not so that {what}")
+    return value
