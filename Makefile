@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 # KERNEL names a Debian kernel; empty means the newest 7.x cloud kernel. It may
 # also be a flavour of the project's own (tools/kernel/build).
 KERNEL ?=
-own := $(filter $(filter-out common,$(basename $(notdir $(wildcard tools/kernel/config/*.config)))),$(KERNEL))
+own := $(filter $(basename $(notdir $(wildcard tools/kernel/config/*.config))),$(KERNEL))
 # KDIR names a prepared kernel tree instead, used with this machine's tools.
 KDIR ?=
 # Where everything is kept that takes long to make.
