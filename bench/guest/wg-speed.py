@@ -23,7 +23,7 @@ import time
 
 PEERS = int(os.environ.get("PEERS", 10_000))
 RANGES = int(os.environ.get("RANGES", 10))
-REPEATS = int(os.environ.get("REPEATS", 7))
+REPEATS = int(os.environ.get("REPEATS", 15))
 DEVICE = "wg-speed"
 TOOLS = {"stock": "wg", "ours": "wg-ours"}
 MEASURES = {"wall": "wall time", "cpu": "processor time, the kernel's included"}

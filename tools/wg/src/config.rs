@@ -252,7 +252,7 @@ impl Parser {
             "AllowedIPs" => {
                 let list = value::allowed_ips(text)?;
                 peer.replace_allowed_ips = !list.incremental;
-                peer.allowed_ips.extend(list.changes);
+                peer.add_ranges(list.changes);
                 for range in list.host_bits {
                     self.config.warnings.push(format!(
                         "{}: AllowedIP has nonzero host part: {range}",

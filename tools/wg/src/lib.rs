@@ -33,16 +33,13 @@ pub mod value;
 pub mod words;
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
 /// Runs `wg` with the words of its command line, program name first.
-pub fn run(args: Vec<OsString>) -> ExitCode {
+pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     harden();
-    let args: Vec<Vec<u8>> = args
-        .into_iter()
-        .map(std::os::unix::ffi::OsStringExt::into_vec)
-        .collect();
-    match cmd::dispatch(&args) {
+    match cmd::dispatch(args.map(OsStringExt::into_vec)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report();

@@ -5,5 +5,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    wg::run(std::env::args_os().collect())
+    wg::run(std::env::args_os())
 }

@@ -113,6 +113,16 @@ impl PeerChange {
             allowed_ips: Vec::new(),
         }
     }
+
+    /// Adds ranges behind those that are there.
+    pub fn add_ranges(&mut self, ranges: Vec<AllowedIpChange>) {
+        if self.allowed_ips.is_empty() {
+            // Most have one list, which need not be copied.
+            self.allowed_ips = ranges;
+        } else {
+            self.allowed_ips.extend(ranges);
+        }
+    }
 }
 
 /// What to change about a device. Unset fields stay as they are.

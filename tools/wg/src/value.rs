@@ -142,7 +142,9 @@ pub fn allowed_ips(text: &[u8]) -> Parsed<AllowedIps> {
     if text.is_empty() {
         return Ok(list);
     }
-    for entry in text.split(|&byte| byte == b',') {
+    let entries = text.split(|&byte| byte == b',');
+    list.changes.reserve_exact(entries.clone().count());
+    for entry in entries {
         let (remove, range) = match entry.first() {
             Some(b'-') => (true, &entry[1..]),
             Some(b'+') => (false, &entry[1..]),

@@ -38,11 +38,11 @@ const PEER_WORDS: [(&str, &str); 5] = [
 ];
 
 /// Parses the words behind the name of the device.
-pub fn parse(words: &[Vec<u8>]) -> Result<Words> {
+pub fn parse(words: impl IntoIterator<Item = Vec<u8>>) -> Result<Words> {
     let mut parsed = Words::default();
-    let mut words = words.iter().map(Vec::as_slice);
+    let mut words = words.into_iter();
     while let Some(word) = words.next() {
-        let name = known(word, !parsed.change.peers.is_empty())?;
+        let name = known(&word, !parsed.change.peers.is_empty())?;
         if name == "remove" {
             parsed.set_remove();
             continue;
@@ -109,26 +109,26 @@ impl Words {
         }
     }
 
-    fn set(&mut self, name: &'static str, text: &[u8]) -> Result<()> {
+    fn set(&mut self, name: &'static str, text: Vec<u8>) -> Result<()> {
         let fail = |reason: String| Failure::new(format!("{name}: {reason}"));
         let change = &mut self.change;
         match name {
             "listen-port" => {
-                let port = value::port(text).map_err(fail)?;
+                let port = value::port(&text).map_err(fail)?;
                 self.lookups
                     .add(Lookup::port(port, &mut change.listen_port), 0);
             }
-            "fwmark" => change.fwmark = Some(value::fwmark(text).map_err(fail)?),
-            "private-key" => change.private_key = Some(read_key(name, text)?),
+            "fwmark" => change.fwmark = Some(value::fwmark(&text).map_err(fail)?),
+            "private-key" => change.private_key = Some(read_key(name, &text)?),
             "transit-netns" => {
-                change.transit_netns = Some(TransitNetns::parse(text).map_err(fail)?);
+                change.transit_netns = Some(TransitNetns::parse(&text).map_err(fail)?);
             }
             "transit-credentials" => {
-                change.credentials = Some(Credentials::parse(text).map_err(fail)?);
+                change.credentials = Some(Credentials::parse(&text).map_err(fail)?);
             }
             "peer" => {
                 let key =
-                    PublicKey::from_base64(text).ok_or_else(|| fail(base64_complaint(text)))?;
+                    PublicKey::from_base64(&text).ok_or_else(|| fail(base64_complaint(&text)))?;
                 change.peers.push(PeerChange::new(key));
             }
             _ => self.set_peer(name, text)?,
@@ -136,28 +136,25 @@ impl Words {
         Ok(())
     }
 
-    fn set_peer(&mut self, name: &'static str, text: &[u8]) -> Result<()> {
+    fn set_peer(&mut self, name: &'static str, text: Vec<u8>) -> Result<()> {
         let fail = |reason: String| Failure::new(format!("{name}: {reason}"));
         let Some((index, peer)) = self.change.peers.iter_mut().enumerate().next_back() else {
             return Ok(());
         };
         match name {
-            "preshared-key" => peer.preshared_key = Some(read_key(name, text)?),
+            "preshared-key" => peer.preshared_key = Some(read_key(name, &text)?),
             "endpoint" => {
-                let endpoint = value::endpoint(text).map_err(fail)?;
+                let endpoint = value::endpoint(&text).map_err(fail)?;
                 self.lookups
                     .add(Lookup::endpoint(endpoint, index, &mut peer.endpoint), 0);
             }
-            "persistent-keepalive" => peer.keepalive = Some(value::keepalive(text).map_err(fail)?),
+            "persistent-keepalive" => peer.keepalive = Some(value::keepalive(&text).map_err(fail)?),
             _ => {
-                let text: Vec<u8> = text
-                    .iter()
-                    .copied()
-                    .filter(|&byte| !is_space(byte))
-                    .collect();
+                let mut text = text;
+                text.retain(|&byte| !is_space(byte));
                 let list = value::allowed_ips(&text).map_err(fail)?;
                 peer.replace_allowed_ips = !list.incremental;
-                peer.allowed_ips.extend(list.changes);
+                peer.add_ranges(list.changes);
                 self.warnings.extend(
                     list.host_bits
                         .iter()
@@ -180,7 +177,7 @@ mod tests {
             .split(' ')
             .map(|word| word.replace("KEY", PUBLIC).replace('_', " ").into())
             .collect();
-        parse(&words)
+        parse(words)
     }
 
     #[test]
@@ -207,11 +204,8 @@ mod tests {
 
     #[test]
     fn no_ranges_clears() {
-        let words: Vec<Vec<u8>> = ["peer", PUBLIC, "allowed-ips", " "]
-            .iter()
-            .map(|word| word.as_bytes().to_vec())
-            .collect();
-        let peer = &parse(&words).unwrap().change.peers[0];
+        let words = ["peer", PUBLIC, "allowed-ips", " "].map(|word| word.as_bytes().to_vec());
+        let peer = &parse(words).unwrap().change.peers[0];
         assert!(peer.replace_allowed_ips && peer.allowed_ips.is_empty());
     }
 

@@ -6,23 +6,21 @@ use crate::error::{warn, Result};
 use crate::{backend, words};
 
 /// Runs the command with the words behind `set`.
-pub fn run(args: &[Vec<u8>]) -> Result<()> {
-    let [name, rest @ ..] = args else {
+pub fn run(args: impl Iterator<Item = Vec<u8>>) -> Result<()> {
+    let mut args = args.peekable();
+    let (Some(name), Some(_)) = (args.next(), args.peek()) else {
         return Err(usage());
     };
-    if rest.is_empty() {
-        return Err(usage());
-    }
     let words::Words {
         mut change,
         lookups,
         warnings,
-    } = words::parse(rest)?;
+    } = words::parse(args)?;
     for warning in warnings {
         warn(warning);
     }
     lookups.run(&mut change, None)?;
-    backend::set(name, &change)
+    backend::set(&name, &change)
 }
 
 fn usage() -> crate::error::Failure {
