@@ -246,6 +246,8 @@ def signals_and_crashes():
     text = b""
     while b"begun" not in text:
         text += os.read(terminal, 1024)
+    # A shell that is about to start a program misses it.
+    await_that("the shell's command runs", lambda: "sleep" in processes().values())
     os.write(terminal, b"\x03")
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
