@@ -2,9 +2,10 @@
 
 //! Memory for the nodes of the allowed-IPs trie, which name each other by number.
 //!
-//! Chunks of nodes double in size and are not freed before the arena is, so a number that a reader
-//! holds is always good for some node; and a node that is given back is not given out again before
-//! every reader that may have its number has left its read section.
+//! Nodes come in chunks, of which each adds a quarter or less to what there is. They are not freed
+//! before the arena is, so a number that a reader holds is always good for some node; and a node
+//! that is given back is not given out again before every reader that may have its number has left
+//! its read section.
 //!
 //! C header: `include/linux/rcupdate.h`.
 
@@ -16,16 +17,20 @@ use core::{
 };
 use kernel::prelude::*;
 
-/// log2 of the number of nodes in the first chunk.
-const FIRST_LOG: u32 = 4;
+/// log2 of how many chunks have the same size, one after the other.
+const SAME_LOG: u32 = 2;
+/// log2 of the number of nodes in each of the first such chunks.
+const FIRST_LOG: u32 = 2;
+/// Added to a node's number, this makes its highest bits tell the chunk.
+const BIAS: u64 = 1 << (FIRST_LOG + SAME_LOG);
 /// Chunks that the numbers of nodes are enough for.
-const CHUNKS: usize = 27;
+const CHUNKS: usize = 27 << SAME_LOG;
 
 /// The nodes, for readers.
 ///
 /// # Invariants
 ///
-/// The chunk of index `i` is null or an allocation of `1 << (FIRST_LOG + i)` initialised nodes.
+/// The chunk of index `i` is null or an allocation of `1 << size_log(i)` initialised nodes.
 pub(crate) struct Nodes<V> {
     chunks: [AtomicPtr<Node<V>>; CHUNKS],
 }
@@ -56,14 +61,34 @@ impl<V> Nodes<V> {
     }
 }
 
-/// Chunk and position of node number `index`.
+/// Chunk and position of node number `index`; the position is below the chunk's size.
 #[inline]
 fn place(index: u32) -> (usize, usize) {
-    // Adding the first chunk's size makes the chunk's index the position of the highest bit.
-    let biased = u64::from(index).wrapping_add(1 << FIRST_LOG);
-    let log = biased.checked_ilog2().unwrap_or(FIRST_LOG);
+    // From the highest bit on: which size of chunk, then which of the chunks of that size, then the
+    // position.
+    let biased = u64::from(index).wrapping_add(BIAS);
+    let log = biased.checked_ilog2().unwrap_or(0).wrapping_sub(SAME_LOG);
+    let size = log.wrapping_sub(FIRST_LOG);
+    let which = biased.wrapping_shr(log) & !(u64::MAX << SAME_LOG);
     let position = biased & !(u64::MAX.wrapping_shl(log));
-    (log.wrapping_sub(FIRST_LOG) as usize, position as usize)
+    (
+        (size.wrapping_shl(SAME_LOG) as usize).wrapping_add(which as usize),
+        position as usize,
+    )
+}
+
+/// log2 of the number of nodes in a chunk.
+const fn size_log(chunk: usize) -> usize {
+    (chunk >> SAME_LOG).wrapping_add(FIRST_LOG as usize)
+}
+
+/// How many nodes the chunks before this one have.
+fn nodes_before(chunk: usize) -> Option<usize> {
+    let same = 1 << SAME_LOG;
+    let which = chunk % same;
+    same.checked_add(which)?
+        .checked_shl(size_log(chunk) as u32)?
+        .checked_sub(BIAS as usize)
 }
 
 impl<V: Slot> Arena for Nodes<V> {
@@ -91,10 +116,7 @@ impl<V> Drop for Nodes<V> {
             }
             // SAFETY: By the type invariant; `&mut self` rules out readers.
             unsafe {
-                ptr::drop_in_place(ptr::slice_from_raw_parts_mut(
-                    nodes,
-                    1 << (FIRST_LOG as usize + i),
-                ));
+                ptr::drop_in_place(ptr::slice_from_raw_parts_mut(nodes, 1 << size_log(i)));
                 bindings::wg_kvfree(nodes.cast());
             }
         }
@@ -167,13 +189,15 @@ impl<'a, V: Slot + Default> Writer<'a, V> {
 
     fn grow(&mut self) -> Option<()> {
         let chunk = self.nodes.chunks.get(self.spare.chunks)?;
-        let log = (FIRST_LOG as usize).checked_add(self.spare.chunks)?;
-        let count = 1usize.checked_shl(log as u32)?;
-        let first = count.checked_sub(1 << FIRST_LOG)?;
+        let count = 1usize.checked_shl(size_log(self.spare.chunks) as u32)?;
+        let first = nodes_before(self.spare.chunks)?;
         let total = first.checked_add(count)?;
-        // Room for every number there is, so that `retire` has nothing to allocate.
-        let missing = total.checked_sub(self.spare.numbers.len())?;
-        self.spare.numbers.reserve(missing, GFP_KERNEL).ok()?;
+        // Room for every number there is, so that `retire` has nothing to allocate; and no more.
+        let mut numbers = KVVec::with_capacity(total, GFP_KERNEL).ok()?;
+        numbers
+            .extend_from_slice(&self.spare.numbers, GFP_KERNEL)
+            .ok()?;
+        self.spare.numbers = numbers;
         let bytes = count.checked_mul(size_of::<Node<V>>())?;
         // SAFETY: The writer is in process context.
         let nodes =
