@@ -80,7 +80,8 @@ def ports(net=None):
     return {(family, port) for family, port, _ in udp_sockets(net)}
 
 
-def _checksum(data):
+def checksum(data):
+    """The sum over an even number of bytes that the headers of IP and ICMP have."""
     total = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xffff) + (total >> 16)
@@ -107,7 +108,7 @@ def ping(net, address, timeout=2.0, count=1, interval=0.0):
 
         for number in range(count):
             body = b"\x08\0\0\0" + ident + struct.pack(">H", number) + b"tunnel!!" * 4
-            body = body[:2] + struct.pack(">H", _checksum(body)) + body[4:]
+            body = body[:2] + struct.pack(">H", checksum(body)) + body[4:]
             try:
                 sock.sendto(body, (address, 0))
             except OSError:
