@@ -34,6 +34,8 @@ GOOD = {"init": (100, 101), "other": (102, 103)}
 
 alice = None
 her_net = None
+# Alice's descriptor of the netns `other'.
+other = None
 far_key = None
 
 
@@ -138,7 +140,7 @@ def become_alice():
 
 
 def build():
-    global alice, her_net, far_key
+    global alice, her_net, other, far_key
     sh("""
         ip netns add other
         ip netns add far
@@ -165,6 +167,7 @@ def build():
         far_key = nl.wg_get("wg0")["public_key"]
     alice = Actor(become_alice)
     her_net = alice.net()
+    other = alice(os.open, "/run/netns/other", os.O_RDONLY)
     device()
 
 
@@ -189,16 +192,11 @@ def get():
     return alice(nl.wg_get, "wg0")
 
 
-def open_other():
-    return os.open("/run/netns/other", os.O_RDONLY)
-
-
 def move(where, **more):
     v4, v6 = GOOD[where]
     if where == "init":
         return alice(nl.wg_set, "wg0", netns_pid=1, credential4=v4, credential6=v6, **more)
-    return alice(nl.wg_set, "wg0", netns_fd=alice(open_other), credential4=v4, credential6=v6,
-                 **more)
+    return alice(nl.wg_set, "wg0", netns_fd=other, credential4=v4, credential6=v6, **more)
 
 
 def state():
@@ -247,8 +245,7 @@ def peers():
            for n in range(10, 14)]
 
     def only_far():
-        nl_key = os.urandom(32)
-        alice(nl.wg_set, "wg0", private_key=nl_key, flags=nl.REPLACE_PEERS,
+        alice(nl.wg_set, "wg0", private_key=os.urandom(32), flags=nl.REPLACE_PEERS,
               peers=[far_peer()]).or_raise()
     key = os.urandom(32)
     every_allocation("adding peers", only_far, alice, nl.wg_set, "wg0", private_key=key,
@@ -264,14 +261,13 @@ def peers():
 def moves():
     """wg set with a transit netns, port and mark"""
     v4, v6 = GOOD["other"]
-    fd = alice(open_other)
 
     def back():
         move("init", port=6000, fwmark=0).or_raise()
-    every_allocation("a move", back, alice, nl.wg_set, "wg0", netns_fd=fd, credential4=v4,
+    every_allocation("a move", back, alice, nl.wg_set, "wg0", netns_fd=other, credential4=v4,
                      credential6=v6, effect=lambda: lives_in("other"))
     every_allocation("a move with port, mark, key and peer", back, alice, nl.wg_set, "wg0",
-                     netns_fd=fd, credential4=v4, credential6=v6, port=6001, fwmark=5,
+                     netns_fd=other, credential4=v4, credential6=v6, port=6001, fwmark=5,
                      private_key=os.urandom(32), peers=[nl.peer(os.urandom(32))],
                      effect=lambda: lives_in("other") and get()["port"] == 6001
                      and get()["fwmark"] == 5)
@@ -280,7 +276,6 @@ def moves():
     v4, v6 = GOOD["init"]
     every_allocation("a change of port", back, alice, nl.wg_set, "wg0", port=6002,
                      credential4=v4, credential6=v6, effect=lambda: get()["port"] == 6002)
-    alice(os.close, fd)
     back()
     check(pings(), "the device works after that")
 
