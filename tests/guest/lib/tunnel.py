@@ -2,6 +2,7 @@
 """A tunnel between two netns, and proof that it carries what it should."""
 
 import os
+import subprocess
 import time
 
 import netlink as nl
@@ -112,3 +113,13 @@ def new_session(seconds=30):
         if world.ping("left", RIGHT, 2) and handshake("left") > before:
             return True
     return False
+
+
+def demolish():
+    """Takes all netns away, and the module, of which nothing may be left."""
+    sh("for n in $(ip netns list | cut -d ' ' -f 1); do ip netns del $n; done")
+
+    def unloaded():
+        return subprocess.run(["rmmod", "wireguard"], check=False,
+                              stderr=subprocess.DEVNULL).returncode == 0
+    check(world.until(unloaded, 30, 0.2), "the module can be unloaded, so nothing refers to it")
