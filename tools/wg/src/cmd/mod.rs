@@ -35,8 +35,8 @@ pub fn dispatch(args: impl Iterator<Item = Vec<u8>>) -> Result<()> {
         (b"genkey", _) => genkey::run(genkey::Kind::Private, rest),
         (b"genpsk", _) => genkey::run(genkey::Kind::Preshared, rest),
         (b"pubkey", _) => pubkey::run(rest),
-        _ => {
-            Err(Failure::new(format!("Invalid subcommand: {}", quote(&command))).and(help::OVERVIEW))
-        }
+        _ => Err(
+            Failure::new(format!("Invalid subcommand: {}", quote(&command))).and(help::OVERVIEW),
+        ),
     }
 }
