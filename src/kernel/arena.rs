@@ -15,7 +15,7 @@ use core::{
     ptr,
     sync::atomic::{AtomicPtr, Ordering},
 };
-use kernel::prelude::*;
+use kernel::{page::PAGE_SIZE, prelude::*};
 
 /// log2 of how many chunks have the same size, one after the other.
 const SAME_LOG: u32 = 2;
@@ -30,7 +30,7 @@ const CHUNKS: usize = 27 << SAME_LOG;
 ///
 /// # Invariants
 ///
-/// The chunk of index `i` is null or an allocation of `1 << size_log(i)` initialised nodes.
+/// The chunk of index `i` is null or an [`allocate`]d array of `1 << size_log(i)` initialised nodes.
 pub(crate) struct Nodes<V> {
     chunks: [AtomicPtr<Node<V>>; CHUNKS],
 }
@@ -82,6 +82,40 @@ const fn size_log(chunk: usize) -> usize {
     (chunk >> SAME_LOG).wrapping_add(FIRST_LOG as usize)
 }
 
+/// Memory of so many bytes, or null. What is larger than a page takes no more than the pages that it
+/// needs, where `kmalloc` would round it up to a power of two. Process context.
+fn allocate(bytes: usize) -> *mut u8 {
+    if bytes <= PAGE_SIZE {
+        // SAFETY: As documented, the caller may sleep.
+        return unsafe { bindings::wg_kmalloc(bytes, bindings::GFP_KERNEL_FLAGS) }.cast();
+    }
+    // SAFETY: As above.
+    let pages = unsafe { bindings::wg_alloc_pages_exact(bytes, bindings::GFP_TRY_FLAGS) };
+    if !pages.is_null() {
+        return pages.cast();
+    }
+    // SAFETY: As above.
+    unsafe { bindings::wg_vmalloc(bytes) }.cast()
+}
+
+/// Frees what `allocate` has returned.
+///
+/// # Safety
+///
+/// `memory` is not null, is from `allocate(bytes)`, and is used no more.
+unsafe fn free(memory: *mut u8, bytes: usize) {
+    let memory = memory.cast();
+    // SAFETY: By this function's contract; the three cases are those of `allocate`, of which only the
+    // last gives addresses of vmalloc's.
+    unsafe {
+        if bytes <= PAGE_SIZE || bindings::is_vmalloc_addr(memory) {
+            bindings::wg_kvfree(memory);
+        } else {
+            bindings::free_pages_exact(memory, bytes);
+        }
+    }
+}
+
 /// How many nodes the chunks before this one have.
 fn nodes_before(chunk: usize) -> Option<usize> {
     let same = 1 << SAME_LOG;
@@ -114,10 +148,11 @@ impl<V> Drop for Nodes<V> {
             if nodes.is_null() {
                 continue;
             }
+            let count = 1 << size_log(i);
             // SAFETY: By the type invariant; `&mut self` rules out readers.
             unsafe {
-                ptr::drop_in_place(ptr::slice_from_raw_parts_mut(nodes, 1 << size_log(i)));
-                bindings::wg_kvfree(nodes.cast());
+                ptr::drop_in_place(ptr::slice_from_raw_parts_mut(nodes, count));
+                free(nodes.cast(), count.wrapping_mul(size_of::<Node<V>>()));
             }
         }
     }
@@ -199,9 +234,8 @@ impl<'a, V: Slot + Default> Writer<'a, V> {
             .ok()?;
         self.spare.numbers = numbers;
         let bytes = count.checked_mul(size_of::<Node<V>>())?;
-        // SAFETY: The writer is in process context.
-        let nodes =
-            unsafe { bindings::wg_kvzalloc(bytes, bindings::GFP_KERNEL_FLAGS) }.cast::<Node<V>>();
+        // Aligned enough: kmalloc gives multiples of eight, the others pages.
+        let nodes = allocate(bytes).cast::<Node<V>>();
         if nodes.is_null() {
             return None;
         }

@@ -138,9 +138,19 @@ void wg_kvfree(const void *ptr)
 	kvfree(ptr);
 }
 
-void *wg_kvzalloc(size_t size, gfp_t gfp)
+void *wg_kmalloc(size_t size, gfp_t gfp)
 {
-	return kvzalloc(size, gfp);
+	return kmalloc(size, gfp);
+}
+
+void *wg_alloc_pages_exact(size_t size, gfp_t gfp)
+{
+	return alloc_pages_exact(size, gfp);
+}
+
+void *wg_vmalloc(size_t size)
+{
+	return vmalloc(size);
 }
 
 unsigned long wg_totalram_pages(void)

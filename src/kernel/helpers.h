@@ -67,7 +67,9 @@ struct kmem_cache *wg_kmem_cache_create(const char *name, unsigned int size, uns
 void *wg_kzalloc(size_t size, gfp_t gfp);
 void *wg_kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp);
 void wg_kvfree(const void *ptr);
-void *wg_kvzalloc(size_t size, gfp_t gfp);
+void *wg_kmalloc(size_t size, gfp_t gfp);
+void *wg_alloc_pages_exact(size_t size, gfp_t gfp);
+void *wg_vmalloc(size_t size);
 unsigned long wg_totalram_pages(void);
 unsigned int wg_cpumask_next_online(int cpu);
 unsigned int wg_cpumask_nth_online(unsigned int nth);
