@@ -221,17 +221,8 @@ def build():
     sh("""
         ip netns add other
         ip -n other link set lo up
-        ip netns add far
-        ip link add out type veth peer name in netns far
-        ip addr add 10.9.0.1/24 dev out
-        ip link set out up
-        ip -n far -batch - <<-'END'
-		addr add 10.9.0.2/24 dev in
-		link set in up
-		link add wg0 type wireguard
-		addr add 192.168.77.2/24 dev wg0
-		END
     """)
+    world.far_end()
     with inside("far"):
         nl.link_add("wg1").or_raise()
         nl.wg_set("wg1", private_key=keys["hers"]).or_raise()

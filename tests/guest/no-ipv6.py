@@ -11,7 +11,7 @@ import tap  # noqa: E402
 import world  # noqa: E402
 from actor import Actor, drop_user, new_namespaces  # noqa: E402
 from tap import check, scenario  # noqa: E402
-from world import inside, ping, sh  # noqa: E402
+from world import inside, ping  # noqa: E402
 
 WHY = "IPv6 is on; boot with VM_APPEND=ipv6.disable=1"
 
@@ -40,20 +40,9 @@ def one_credential():
     if os.path.exists("/proc/sys/net/ipv6"):
         tap.skip("one credential is enough where there is no IPv6", WHY)
         return
-    sh("""
-        ip netns add far
-        ip link add out type veth peer name in netns far
-        ip addr add 10.9.0.1/24 dev out
-        ip link set out up
-        ip -n far -batch - <<-'END'
-		addr add 10.9.0.2/24 dev in
-		link set in up
-		link add wg0 type wireguard
-		addr add 192.168.77.2/24 dev wg0
-		link set wg0 up
-		END
-    """)
+    world.far_end()
     with inside("far"):
+        nl.link_up("wg0").or_raise()
         nl.wg_set("wg0", private_key=os.urandom(32), port=5000).or_raise()
         theirs = nl.wg_get("wg0")["public_key"]
     alice = Actor(become_alice)

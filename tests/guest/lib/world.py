@@ -37,6 +37,23 @@ def inside(net):
             os.close(there)
 
 
+def far_end():
+    """The netns `far' at the end of a cable, with a device that is not configured: 10.9.0.1 is here,
+    10.9.0.2 there, 192.168.77.2 on its wg0."""
+    sh("""
+        ip netns add far
+        ip link add out type veth peer name in netns far
+        ip addr add 10.9.0.1/24 dev out
+        ip link set out up
+        ip -n far -batch - <<-'END'
+		addr add 10.9.0.2/24 dev in
+		link set in up
+		link add wg0 type wireguard
+		addr add 192.168.77.2/24 dev wg0
+		END
+    """)
+
+
 def count_net_namespaces():
     """How many there are in the kernel up to now, by trying with which limit another can be made.
     Only those that root has made count."""
