@@ -253,6 +253,12 @@ impl Peer {
         dev.crypt_wq.flush();
         for peer in peers {
             Napi::stop(&**peer);
+            // It may have been stopped with packets left, which refer to the peer by their session.
+            for queue in [&peer.tx, &peer.rx] {
+                if let Some(mut rest) = queue.drain() {
+                    while rest.next().is_some() {}
+                }
+            }
         }
     }
 

@@ -49,13 +49,18 @@ impl Sticky {
     #[inline]
     pub(crate) fn get(&self, id: u64) -> u32 {
         let mut cpu = self.0.load(Ordering::Relaxed);
-        // SAFETY: `wg_cpu_online` is asked about possible CPU numbers only; there is always one
-        // CPU online, so the remainder is defined, and the index is below their number.
+        // SAFETY: `wg_cpu_online` is asked about possible CPU numbers only. Whatever number is asked
+        // for, the search ends at `nr_cpu_ids`.
         unsafe {
-            if cpu >= bindings::wg_nr_cpu_ids() || !bindings::wg_cpu_online(cpu) {
+            let possible = bindings::wg_nr_cpu_ids();
+            if cpu >= possible || !bindings::wg_cpu_online(cpu) {
                 let online = u64::from(bindings::wg_num_online_cpus().max(1));
                 let nth = id.checked_rem(online).unwrap_or(0);
                 cpu = bindings::wg_cpumask_nth_online(nth as u32);
+                if cpu >= possible {
+                    // One of them has gone since they were counted; one never goes.
+                    cpu = bindings::wg_cpumask_next_online(-1);
+                }
                 self.0.store(cpu, Ordering::Relaxed);
             }
         }
