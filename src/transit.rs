@@ -278,6 +278,8 @@ fn check_credential(
         Some(Restriction::TiedToDevice) => c"transit credential is tied to a device",
         Some(Restriction::FilterLocked) => c"transit credential has a locked filter",
         Some(Restriction::Marked) => c"transit credential carries a mark",
+        Some(Restriction::Shut) => c"transit credential is shut down for sending",
+        Some(Restriction::Policy) => c"transit credential has an IPsec policy",
     };
     refuse(extack, attr, EPERM, reason)
 }
@@ -387,6 +389,13 @@ pub(crate) fn apply(
         // Packets leave by the new sockets from here on; the old ones are closed when nobody is
         // sending by them, and deliver what they receive up to then.
         drop(dev.transit.swap(Some(transit)).wait());
+    }
+    if moves {
+        // An IPv6 route must not outlive its namespace. Nobody is sending by the old sockets, so none
+        // of these comes back.
+        for peer in &config.peers {
+            peer.endpoint.forget_source();
+        }
     }
     if rebinds && dev.netdev().is_running() {
         announce(config);
