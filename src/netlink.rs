@@ -8,7 +8,7 @@ mod set;
 
 use crate::{
     device::{Dev, Device},
-    kernel::genl::{Cursor, Family, Message, Policy, Progress, Request, Service, Which},
+    kernel::genl::{Cursor, Family, Home, Message, Policy, Progress, Request, Service, Which},
     protocol::constants::{KEY_LEN, SYMMETRIC_KEY_LEN},
     uapi::*,
 };
@@ -107,11 +107,12 @@ impl Service for WireGuardFamily {
 
     fn get(
         dev: &Dev,
+        home: Home<'_>,
         cursor: &mut Cursor,
         begin: &mut dyn FnMut(u32),
         message: &mut Message<'_>,
     ) -> Result<Progress> {
-        get::device(dev, cursor, begin, message)
+        get::device(dev, home, cursor, begin, message)
     }
 
     fn set(request: &Request<'_>) -> Result {

@@ -7,15 +7,9 @@
 use super::{
     bindings,
     caps::Caller,
-    netdev::{Dev, Driver, Found},
+    netdev::{Dev, Driver, Found, NetDevice, Rtnl},
 };
-use core::{
-    cell::UnsafeCell,
-    marker::PhantomData,
-    mem::MaybeUninit,
-    ptr::{self, NonNull},
-    slice,
-};
+use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit, ptr, slice};
 use kernel::{
     error::{from_result, to_result},
     prelude::*,
@@ -247,12 +241,37 @@ impl<'a> Request<'a> {
         unsafe { which.find((*self.skb).sk) }
     }
 
+    /// Where the devices are that the sender may ask for.
+    pub(crate) fn home(&self) -> Home<'a> {
+        // SAFETY: The message has a socket, which has a namespace.
+        Home(
+            unsafe { bindings::wg_sock_net((*self.skb).sk) },
+            PhantomData,
+        )
+    }
+
     /// Wipes what an attribute held.
     pub(crate) fn wipe(&self, attr: Attr<'a>) {
         let bytes = attr.bytes();
         // SAFETY: The message was copied from its sender for us, and nobody else reads it; no
         // slice of it is used after this, since the request is answered.
         unsafe { bindings::wg_memzero_explicit(bytes.as_ptr().cast_mut().cast(), bytes.len()) };
+    }
+}
+
+/// The namespace of a sender's socket, over which the sender was found to have rights.
+pub(crate) struct Home<'a>(*const bindings::net, PhantomData<&'a ()>);
+
+impl Home<'_> {
+    /// `ENODEV` if the device has moved away since it was found, to where the sender need not have any
+    /// rights.
+    pub(crate) fn check(&self, dev: &NetDevice, _rtnl: &Rtnl) -> Result {
+        // SAFETY: The device is valid; under RTNL it stays where it is.
+        if ptr::eq(unsafe { bindings::wg_dev_net(dev.as_ptr()) }, self.0) {
+            Ok(())
+        } else {
+            Err(ENODEV)
+        }
     }
 }
 
@@ -342,10 +361,14 @@ pub(crate) struct Cursor {
     pub(crate) words: [u64; 4],
 }
 
-/// What the context of a dump holds.
+/// What the context of a dump holds. It names the device and does not hold it: the reader may take
+/// as long as it likes for the next message, or never ask for it.
 #[repr(C)]
-struct DumpContext<D: Driver> {
-    device: *mut Dev<D>,
+struct DumpContext {
+    /// Number of the device in its namespace.
+    index: u32,
+    /// Its address, to be compared only.
+    which: usize,
     cursor: Cursor,
 }
 
@@ -381,6 +404,7 @@ pub(crate) trait Service: Sized + 'static {
     /// next: when it changes during a dump, the reader is told.
     fn get(
         dev: &Dev<Self::Device>,
+        home: Home<'_>,
         cursor: &mut Cursor,
         begin: &mut dyn FnMut(u32),
         message: &mut Message<'_>,
@@ -400,10 +424,8 @@ pub(crate) struct Family<S: Service> {
 unsafe impl<S: Service> Sync for Family<S> {}
 
 impl<S: Service> Family<S> {
-    const CONTEXT_FITS: () = assert!(
-        size_of::<DumpContext<S::Device>>()
-            <= size_of::<bindings::netlink_callback__bindgen_ty_1>()
-    );
+    const CONTEXT_FITS: () =
+        assert!(size_of::<DumpContext>() <= size_of::<bindings::netlink_callback__bindgen_ty_1>());
 
     /// A family that is not registered.
     pub(crate) const fn new() -> Self {
@@ -428,7 +450,7 @@ impl<S: Service> Family<S> {
             bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_2 {
                 start: Some(Self::start),
                 dumpit: Some(Self::dump),
-                done: Some(Self::done),
+                done: None,
             };
         set.cmd = S::SET;
         set.flags = (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DO) as u8;
@@ -483,7 +505,7 @@ impl<S: Service> Family<S> {
     /// # Safety
     ///
     /// `cb` is valid, and nobody else uses its context.
-    unsafe fn context<'a>(cb: *mut bindings::netlink_callback) -> &'a mut DumpContext<S::Device> {
+    unsafe fn context<'a>(cb: *mut bindings::netlink_callback) -> &'a mut DumpContext {
         // SAFETY: By the contract. The context is large enough, as was checked, and begins as
         // zeroes, which are a valid value.
         unsafe { &mut *(&raw mut (*cb).__bindgen_anon_1).cast() }
@@ -498,7 +520,9 @@ impl<S: Service> Family<S> {
                 max: (S::GET_POLICY.len() - 1) as u32,
             };
             let device = request.device::<S::Device>(S::which(&request)?)?;
-            Self::context(cb).device = device.into_raw();
+            let context = Self::context(cb);
+            context.index = device.netdev().index();
+            context.which = ptr::from_ref::<Dev<_>>(&device).addr();
             Ok(0)
         })
     }
@@ -507,11 +531,18 @@ impl<S: Service> Family<S> {
         skb: *mut bindings::sk_buff,
         cb: *mut bindings::netlink_callback,
     ) -> i32 {
-        // SAFETY: As above; `start` put a device into the context, which is held until `done`.
+        // SAFETY: As above; `start` has named a device in the context. The callback's message has the
+        // reader's socket.
         unsafe {
             let context = Self::context(cb);
-            let Some(dev) = context.device.as_ref() else {
-                return ENODEV.to_errno();
+            let request = Request {
+                skb: (*cb).skb,
+                info: &*bindings::wg_genl_info_dump(cb),
+                max: (S::GET_POLICY.len() - 1) as u32,
+            };
+            let dev = match request.device::<S::Device>(Which::Index(context.index)) {
+                Ok(dev) if ptr::from_ref::<Dev<_>>(&dev).addr() == context.which => dev,
+                _ => return ENODEV.to_errno(),
             };
             let flags = bindings::NLM_F_MULTI as i32;
             let header = bindings::wg_genlmsg_put(skb, cb, S::family().family.get(), flags, S::GET);
@@ -523,7 +554,8 @@ impl<S: Service> Family<S> {
                 bindings::wg_genl_dump_check_consistent(cb, header);
             };
             let mut message = Message(skb, PhantomData);
-            match S::get(dev, &mut context.cursor, &mut begin, &mut message) {
+            let home = request.home();
+            match S::get(&dev, home, &mut context.cursor, &mut begin, &mut message) {
                 Ok(progress) => {
                     bindings::wg_genlmsg_end(skb, header);
                     match progress {
@@ -537,18 +569,6 @@ impl<S: Service> Family<S> {
                 }
             }
         }
-    }
-
-    unsafe extern "C" fn done(cb: *mut bindings::netlink_callback) -> i32 {
-        // SAFETY: As above; the device is given up once, since this is called once.
-        unsafe {
-            let context = Self::context(cb);
-            if let Some(device) = NonNull::new(context.device) {
-                context.device = ptr::null_mut();
-                drop(Found::from_raw(device));
-            }
-        }
-        0
     }
 }
 

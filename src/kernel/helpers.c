@@ -596,6 +596,15 @@ u32 wg_ipv6_iface_scope_id(const struct in6_addr *addr, int iface)
 	return ipv6_iface_scope_id(addr, iface);
 }
 
+bool wg_sock_has_policy(const struct sock *sk)
+{
+#ifdef CONFIG_XFRM
+	return rcu_access_pointer(sk->sk_policy[0]) || rcu_access_pointer(sk->sk_policy[1]);
+#else
+	return false;
+#endif
+}
+
 bool wg_sock_flag(const struct sock *sk, enum sock_flags flag)
 {
 	return sock_flag(sk, flag);

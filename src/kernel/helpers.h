@@ -168,6 +168,7 @@ int wg_dst_hoplimit4(struct rtable *rt);
 int wg_dst_hoplimit6(struct dst_entry *dst);
 void wg_dst_release(struct dst_entry *dst);
 u32 wg_ipv6_iface_scope_id(const struct in6_addr *addr, int iface);
+bool wg_sock_has_policy(const struct sock *sk);
 bool wg_sock_flag(const struct sock *sk, enum sock_flags flag);
 void wg_sockfd_put(struct socket *sock);
 void wg_dst_cache_reset(struct dst_cache *cache);

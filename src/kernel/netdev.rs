@@ -400,18 +400,6 @@ impl<D: Driver> Found<D> {
         // SAFETY: By the contract.
         unsafe { Self::new(bindings::dev_get_by_name(net, name.as_char_ptr())) }
     }
-
-    /// The held device as a pointer.
-    pub(super) fn into_raw(self) -> *mut Dev<D> {
-        ManuallyDrop::new(self).0.as_ptr()
-    }
-
-    /// # Safety
-    ///
-    /// `raw` came from `into_raw`, and is taken back once.
-    pub(super) unsafe fn from_raw(raw: NonNull<Dev<D>>) -> Self {
-        Self(raw, PhantomData)
-    }
 }
 
 /// A kind of device as the kernel knows it, in a static of the driver's.
@@ -540,6 +528,7 @@ impl<D: Driver> LinkKind<D> {
             dev.hw_features |= FEATURES;
             dev.hw_enc_features |= FEATURES;
             dev.mtu = bindings::ETH_DATA_LEN - D::OVERHEAD;
+            dev.needs_free_netdev = true;
             dev.max_mtu = (i32::MAX as u32 & !(D::PADDING - 1)) - D::OVERHEAD;
             bindings::wg_set_tstats(dev);
             bindings::netif_set_tso_max_size(dev, bindings::GSO_MAX_SIZE);
@@ -571,7 +560,14 @@ impl<D: Driver> LinkKind<D> {
             pin_init::raw_try_init(private, init)?;
             bindings::netif_threaded_enable(dev);
             if let Err(error) = to_result(bindings::register_netdevice(dev)) {
-                ptr::drop_in_place(private);
+                let state = u32::from((*dev).reg_state);
+                if state == bindings::netdev_reg_state_NETREG_UNREGISTERING {
+                    // Somebody vetoed it when it could be found already: it ends like any other, when
+                    // whoever found it has let go.
+                    (*dev).priv_destructor = Some(Self::destructor);
+                } else {
+                    ptr::drop_in_place(private);
+                }
                 return Err(error);
             }
             let kind = D::kind();
@@ -579,7 +575,7 @@ impl<D: Driver> LinkKind<D> {
                 .next
                 .store(kind.devices.load(Ordering::Relaxed), Ordering::Relaxed);
             kind.devices.store(private, Ordering::Relaxed);
-            // Only now, since a failing `register_netdevice()` would call it.
+            // Only now, since a `register_netdevice()` that fails early would call it.
             (*dev).priv_destructor = Some(Self::destructor);
             Ok(0)
         })
@@ -595,7 +591,6 @@ impl<D: Driver> LinkKind<D> {
             (*private).put();
             (*private).idle.wait_for_completion();
             ptr::drop_in_place(private);
-            bindings::free_netdev(dev);
         }
     }
 

@@ -162,12 +162,13 @@ impl ShownSocket {
             Family::V4 => bindings::AF_INET,
             Family::V6 => bindings::AF_INET6,
         };
-        // SAFETY: As in `sk`; these never change.
+        let sk = self.sk();
+        // SAFETY: As in `sk`. The last two never change; IPV6_ADDRFORM may change the family
+        // meanwhile, so it is read as what another CPU may write.
         unsafe {
-            let sk = &*self.sk();
-            u32::from(sk.__sk_common.skc_family) == family
-                && u32::from(sk.sk_type) == bindings::sock_type_SOCK_DGRAM
-                && u32::from(sk.sk_protocol) == bindings::IPPROTO_UDP
+            u32::from((&raw const (*sk).__sk_common.skc_family).read_volatile()) == family
+                && u32::from((*sk).sk_type) == bindings::sock_type_SOCK_DGRAM
+                && u32::from((*sk).sk_protocol) == bindings::IPPROTO_UDP
         }
     }
 
@@ -181,22 +182,32 @@ impl ShownSocket {
     pub(crate) fn restriction(&self) -> Option<Restriction> {
         const BY_HAND: u32 = bindings::SOCK_BINDADDR_LOCK | bindings::SOCK_BINDPORT_LOCK;
         let sk = self.sk();
-        // SAFETY: As in `sk`. The socket lock keeps its holder from changing it while we look.
+        // SAFETY: As in `sk`. The socket's lock is not taken: its holder can make it wait for as long
+        // as she likes, and could change the socket right afterwards anyway. What she cannot undo is
+        // seen, whatever else she changes meanwhile; each is read once, as what another CPU may write.
         unsafe {
-            bindings::lock_sock_nested(sk, 0);
-            let by_hand = u32::from((*sk).sk_userlocks) & BY_HAND != 0;
-            let device = (*sk).__sk_common.skc_bound_dev_if != 0;
-            let filter = bindings::wg_sock_flag(sk, bindings::sock_flags_SOCK_FILTER_LOCKED);
-            let mark = (*sk).sk_mark != 0;
-            bindings::release_sock(sk);
-            match (by_hand, device, filter, mark) {
-                (true, ..) => Some(Restriction::BoundByHand),
-                (_, true, ..) => Some(Restriction::TiedToDevice),
-                (.., true, _) => Some(Restriction::FilterLocked),
-                (.., true) => Some(Restriction::Marked),
-                _ => None,
+            let locks = u32::from((&raw const (*sk).sk_userlocks).read_volatile());
+            if locks & BY_HAND != 0 {
+                return Some(Restriction::BoundByHand);
+            }
+            if (&raw const (*sk).__sk_common.skc_bound_dev_if).read_volatile() != 0 {
+                return Some(Restriction::TiedToDevice);
+            }
+            if bindings::wg_sock_flag(sk, bindings::sock_flags_SOCK_FILTER_LOCKED) {
+                return Some(Restriction::FilterLocked);
+            }
+            if (&raw const (*sk).sk_mark).read_volatile() != 0 {
+                return Some(Restriction::Marked);
+            }
+            let shut = u32::from((&raw const (*sk).sk_shutdown).read_volatile());
+            if shut & bindings::SEND_SHUTDOWN != 0 {
+                return Some(Restriction::Shut);
+            }
+            if bindings::wg_sock_has_policy(sk) {
+                return Some(Restriction::Policy);
             }
         }
+        None
     }
 }
 
@@ -210,6 +221,10 @@ pub(crate) enum Restriction {
     FilterLocked,
     /// SO_MARK.
     Marked,
+    /// shutdown() for sending.
+    Shut,
+    /// An IPsec policy of its own.
+    Policy,
 }
 
 impl Drop for ShownSocket {

@@ -10,7 +10,7 @@
 use crate::{
     device::{Config, Dev},
     kernel::{
-        genl::{Cursor, Message, Progress},
+        genl::{Cursor, Home, Message, Progress},
         netdev::Rtnl,
     },
     peer::Peer,
@@ -59,11 +59,13 @@ impl Position {
 /// Writes the next message of a dump.
 pub(super) fn device(
     dev: &Dev,
+    home: Home<'_>,
     cursor: &mut Cursor,
     begin: &mut dyn FnMut(u32),
     message: &mut Message<'_>,
 ) -> Result<Progress> {
     let rtnl = Rtnl::lock();
+    home.check(dev.netdev(), &rtnl)?;
     let config = dev.config.lock();
     let mut position = Position::load(cursor);
     begin(config.generation);

@@ -43,6 +43,7 @@ pub(super) fn device(request: &Request<'_>) -> Result {
     // Descriptors and processes are looked up before any lock is taken.
     let change = Change::of(request)?;
     let rtnl = Rtnl::lock();
+    request.home().check(dev.netdev(), &rtnl)?;
     let mut config = dev.config.lock();
     let flags = request.attr(WGDEVICE_A_FLAGS).map_or(Ok(0), Attr::u32)?;
     let replace = flags & WGDEVICE_F_REPLACE_PEERS != 0;

@@ -11,6 +11,7 @@ What a refused request looked at must not stay behind. The kernel counts open fi
 netns ends only when no socket and no device in it is held.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -160,6 +161,15 @@ def open_restricted(how, family):
         sock.setsockopt(socket.SOL_SOCKET, 44, 1)  # SO_LOCK_FILTER
     elif how == "with a mark":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 5)
+    elif how == "that may not send":
+        with contextlib.suppress(OSError):  # not connected, it says, and does it
+            sock.shutdown(socket.SHUT_WR)
+    elif how == "with an IPsec policy":
+        # Nothing leaves by it: struct xfrm_userpolicy_info, of which the selector has a family.
+        policy = bytearray(168)
+        struct.pack_into("=H", policy, 40, family)
+        struct.pack_into("=BB", policy, 160, 1, 1)
+        sock.setsockopt(*((41, 35) if six else (0, 17)), policy)
     return sock.detach()
 
 
@@ -170,6 +180,8 @@ RESTRICTED = {
     "bound to a port that is shared": "bound to an address or port",
     "whose filter is locked before there is one": "locked filter",
     "with a mark": "carries a mark",
+    "that may not send": "shut down for sending",
+    "with an IPsec policy": "has an IPsec policy",
 }
 
 

@@ -12,8 +12,10 @@ trace of one is gone; in the end that count has to be what it was.
 """
 
 import ctypes
+import errno
 import itertools
 import os
+import struct
 import sys
 import time
 
@@ -460,6 +462,90 @@ def at_the_same_time():
     for net in (d, t, u):
         net.close()
     check(d.gone() and t.gone() and u.gone(), "and all of it ends")
+
+
+def seek(net, seconds):
+    """Asks for devices that should not be there. What was said to that."""
+    enter(net)
+    heard = set()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for name in ("default", "all"):
+            heard.add(nl.wg_set(name, port=7, peers=[nl.peer(os.urandom(32))]).name)
+    return heard
+
+
+@scenario
+def vetoed():
+    """Devices of names that the kernel refuses when they can be found already"""
+    net = Net()
+    seeker = Actor()
+    seeker.start(seek, net.fd, 2)
+    made = set()
+    end = time.monotonic() + 2
+    with inside(net.fd):
+        while time.monotonic() < end:
+            made |= {nl.link_add(name).name for name in ("default", "all")}
+    heard = seeker.result()
+    seeker.end()
+    net.close()
+    tap.note(f"who looked for them heard {heard}")
+    check(made == {"EINVAL"} and heard <= {"ENODEV", "OK"} and net.gone(),
+          "a device that is refused late goes, whoever has found it", made, heard)
+
+
+@scenario
+def unread_dumps():
+    """Dumps that are not read to their end when the device moves away"""
+    here, there = Net(), Net()
+    request = nl.string(nl.IFNAME, "wg0")
+    with inside(here.fd):
+        nl.link_add("wg0").or_raise()
+        nl.wg_set("wg0", private_key=keys["device"], peers=[
+            nl.peer(os.urandom(32)) for _ in range(600)]).or_raise()
+        asked = nl.Netlink(nl.NETLINK_GENERIC)
+        asked.sock.send(struct.pack("=IHHIIBBH", 20 + len(request), nl.family(),
+                                    nl.F_REQUEST | nl.F_DUMP, 1, 0, nl.GET_DEVICE, 1, 0) + request)
+        nl.link_move("wg0", there.fd).or_raise()
+        first = asked.sock.recv(1 << 17)
+        then = struct.unpack_from("=IHHIIi", asked.sock.recv(1 << 17))
+    check(len(first) > 1000 and (then[1], then[5]) == (nl.NLMSG_DONE, -errno.ENODEV),
+          "the reader is told no more of a device that has gone elsewhere", len(first), then)
+    there.close()
+    check(there.gone(), "and does not keep it from going with its netns")
+    asked.sock.close()
+    here.close()
+    check(here.gone(), "nor the netns that it was in")
+
+
+@scenario
+def routes_of_the_old():
+    """An IPv6 route to a peer that nobody sends to any more when the sockets move"""
+    device, one, two = Net(), Net(), Net()
+    with inside(device.fd):
+        nl.link_add("wg0").or_raise()
+        nl.wg_set("wg0", private_key=keys["device"], port=PORT, netns_fd=one.fd, peers=[
+            nl.peer(os.urandom(32), endpoint=("::1", 9), allowed=["192.168.99.0/24"])]).or_raise()
+        nl.address_add("wg0", "192.168.99.1/24").or_raise()
+        nl.link_up("wg0").or_raise()
+    ping(device.fd, "192.168.99.2", timeout=0.2)
+    with inside(device.fd):
+        nl.link_down("wg0").or_raise()
+        nl.wg_set("wg0", netns_fd=two.fd).or_raise()
+    one.close()
+    good = one.gone()
+    # What is left of a netns is freed when the next one ends.
+    other = Net()
+    other.close()
+    good &= other.gone()
+    with inside(device.fd):
+        nl.link_up("wg0").or_raise()
+    ping(device.fd, "192.168.99.2", timeout=0.2)
+    with inside(device.fd):
+        nl.link_del("wg0").or_raise()
+    device.close()
+    two.close()
+    check(good and device.gone() and two.gone(), "it ends with the netns that it belongs to")
 
 
 @scenario
