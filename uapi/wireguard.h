@@ -159,9 +159,10 @@ enum wgdevice_attribute {
 	 *	ENOTSOCK	no socket
 	 *	EINVAL		not AF_INET, SOCK_DGRAM and IPPROTO_UDP
 	 *	EPERM		in another netns, bound by hand to a port or
-	 *			address, tied to an interface, with a mark or a
-	 *			locked filter; or it is needed, and the sender
-	 *			is not the one who opened the netlink socket
+	 *			address, tied to an interface, shut down for
+	 *			sending, with a mark, a locked filter or an IPsec
+	 *			policy; or it is needed, and the sender is not
+	 *			the one who opened the netlink socket
 	 *	ENONET		the transit netns is gone
 	 */
 	WGDEVICE_A_TRANSIT_CREDENTIAL_IPV4 = 66,
