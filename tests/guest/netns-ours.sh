@@ -1,6 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The kernel's netns.sh on our module, with our wg.
+# vm: kernel debug
+#
+# The kernel's netns.sh on our module, with our wg; on the debug kernel, since
+# netns.sh has the stock one.
 
 exec /wg/tests/guest/lib/netns-sh "netns.sh with our wg" /wg/bin/wg
