@@ -13,6 +13,7 @@ use crate::{
         crypto::KernelCrypto,
         debug,
         lock::{new_rw, RwSem},
+        napi::Napi,
         netdev::{self, LinkKind, NetDevice, NetRef, Rtnl},
         notifier::{Events, Notifiers},
         rcu::{self, BoxSlot, RcuArc},
@@ -30,7 +31,7 @@ use crate::{
     },
     receive::Decrypt,
     send::{self, Encrypt},
-    transit::{self, Transit},
+    transit::{self, Transit, Users},
 };
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::{c_str, new_mutex, prelude::*, static_lock_class, str::CStr, sync::Mutex};
@@ -55,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) mark: u32,
     /// Whether whoever set the mark or moved the device last may set marks where it sends.
     pub(crate) mark_authorised: bool,
+    /// As whose the packets of either version of IP are routed.
+    pub(crate) users: Users,
 }
 
 /// The private part of a device.
@@ -104,8 +107,8 @@ impl netdev::Driver for Device {
         kind()
     }
 
-    fn create(dev: &NetDevice) -> impl PinInit<Self, Error> {
-        let name = dev.name();
+    fn create<'a>(dev: &'a NetDevice, rtnl: &'a Rtnl) -> impl PinInit<Self, Error> + 'a {
+        let name = dev.name(rtnl);
         debug::device(dev, c"Interface created");
         try_pin_init!(Self {
             transit: BoxSlot::empty(),
@@ -122,6 +125,7 @@ impl netdev::Driver for Device {
                 port_asked_for: false,
                 mark: 0,
                 mark_authorised: true,
+                users: Users::ROOT,
             }, "wg_config"),
             handshakes_waiting: AtomicU32::new(0),
             encrypt <- ParallelQueue::new(MAX_QUEUED_PACKETS as i32, static_lock_class!()),
@@ -148,16 +152,23 @@ impl netdev::Driver for Device {
 
     fn stop(dev: &Dev, _rtnl: &Rtnl) {
         let config = dev.config.lock();
+        // From here on nothing comes in, and nothing leaves.
+        drop(dev.transit.swap(None).wait());
+        // What came in before is counted, and the counters go before the peers do. Workers of
+        // handshakes are not waited for in the queue: a machine that goes to sleep would stop them
+        // there.
+        dev.handshakes.cancel();
+        while dev.handshakes.ring().consume().is_some() {}
+        dev.handshakes_waiting.store(0, Ordering::Relaxed);
+        dev.crypt_wq.flush();
         for peer in &config.peers {
+            Napi::settle(&**peer);
             peer.purge_staged();
             peer.timers.stop();
             peer.forget_handshake();
             peer.keypairs.clear(&dev.index);
             peer.allow_handshake();
         }
-        while dev.handshakes.ring().consume().is_some() {}
-        dev.handshakes_waiting.store(0, Ordering::Relaxed);
-        drop(dev.transit.swap(None).wait());
     }
 
     #[inline]

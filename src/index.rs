@@ -23,11 +23,14 @@ const BUCKETS: usize = 4096;
 /// Whatever is in here is kept alive by it; a peer that is removed takes its own out.
 #[pin_data]
 pub(crate) struct IndexTable {
-    handshakes: KVVec<Chain<Peer, { Peer::BY_INDEX }>>,
-    keypairs: KVVec<Chain<Keypair, 0>>,
+    handshakes: KVVec<Chain<Peer, Writing, { Peer::BY_INDEX }>>,
+    keypairs: KVVec<Chain<Keypair, Writing, 0>>,
     #[pin]
-    lock: SpinLockBh<()>,
+    lock: SpinLockBh<Writing>,
 }
+
+/// Evidence of being the only one who changes a table.
+struct Writing;
 
 pub(crate) fn buckets<T>(count: usize, empty: impl Fn() -> T) -> Result<KVVec<T>> {
     let mut buckets = KVVec::with_capacity(count, GFP_KERNEL)?;
@@ -48,7 +51,7 @@ impl IndexTable {
         try_pin_init!(Self {
             handshakes: buckets(BUCKETS, Chain::new)?,
             keypairs: buckets(BUCKETS, Chain::new)?,
-            lock <- new_spinlock_bh!((), "wg_index"),
+            lock <- new_spinlock_bh!(Writing, "wg_index"),
         })
     }
 
@@ -89,7 +92,7 @@ impl IndexTable {
         Some(index)
     }
 
-    fn unlink(&self, lock: &mut impl Sized, peer: &Peer) -> bool {
+    fn unlink(&self, lock: &mut Writing, peer: &Peer) -> bool {
         bucket(&self.handshakes, peer.handshake_index())
             .and_then(|chain| chain.remove(lock, peer))
             .is_some()

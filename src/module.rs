@@ -44,12 +44,12 @@ struct WireGuard {
     _family: Serving<netlink::WireGuardFamily>,
     _devices: Registration<device::Device>,
     _notifiers: Listening<device::Machine>,
-    _peers: SlabGuard,
+    _peers: SlabGuard<peer::Peer>,
 }
 
 impl ::kernel::Module for WireGuard {
     fn init(module: &'static ThisModule) -> Result<Self> {
-        let peers = peer::slab().create::<peer::Peer>(c"wg_peer")?;
+        let peers = peer::slab().create(c"wg_peer")?;
         let notifiers = device::notifiers().register()?;
         let devices = device::kind().register()?;
         let family = netlink::family().register(module)?;

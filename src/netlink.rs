@@ -116,11 +116,6 @@ impl Service for WireGuardFamily {
     }
 
     fn set(request: &Request<'_>) -> Result {
-        let result = set::device(request);
-        // Whatever became of it.
-        if let Some(key) = request.attr(WGDEVICE_A_PRIVATE_KEY) {
-            request.wipe(key);
-        }
-        result
+        set::device(request)
     }
 }

@@ -132,15 +132,15 @@ impl Shared for Peer {
         debug::peer_life(self.device.netdev(), self.id, c"destroyed");
     }
 
-    fn slab() -> Option<&'static Slab> {
+    fn slab() -> Option<&'static Slab<Self>> {
         Some(slab())
     }
 }
 
-static SLAB: Slab = Slab::new();
+static SLAB: Slab<Peer> = Slab::new();
 
 /// Where peers are allocated.
-pub(crate) fn slab() -> &'static Slab {
+pub(crate) fn slab() -> &'static Slab<Peer> {
     &SLAB
 }
 

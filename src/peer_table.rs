@@ -20,7 +20,7 @@ const BUCKETS: usize = 2048;
 /// Finds peers by public key. Keys that strangers make up must not fill one bucket, so the hash is
 /// a keyed one. Changes are made under the device's configuration lock.
 pub(crate) struct PeerTable {
-    buckets: KVVec<Chain<Peer, { Peer::BY_KEY }>>,
+    buckets: KVVec<Chain<Peer, Config, { Peer::BY_KEY }>>,
     key: SipKey,
 }
 
@@ -33,7 +33,7 @@ impl PeerTable {
         })
     }
 
-    fn bucket(&self, key: &PublicKey) -> Option<&Chain<Peer, { Peer::BY_KEY }>> {
+    fn bucket(&self, key: &PublicKey) -> Option<&Chain<Peer, Config, { Peer::BY_KEY }>> {
         self.buckets
             .get(self.key.hash(&key.0) as usize & (BUCKETS - 1))
     }

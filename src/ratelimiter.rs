@@ -43,13 +43,16 @@ impl_chained! { 0: Entry { self.link } }
 /// that no namespace can use up what another one is entitled to.
 #[pin_data]
 pub(crate) struct RateLimiter {
-    buckets: KVVec<Chain<Entry, 0>>,
+    buckets: KVVec<Chain<Entry, Writing, 0>>,
     key: SipKey,
     entries: AtomicU32,
     swept: AtomicU64,
     #[pin]
-    lock: SpinLockBh<()>,
+    lock: SpinLockBh<Writing>,
 }
+
+/// Evidence of being the only one who changes the table.
+struct Writing;
 
 impl RateLimiter {
     /// No sources seen yet.
@@ -59,7 +62,7 @@ impl RateLimiter {
             key: SipKey::random(),
             entries: AtomicU32::new(0),
             swept: AtomicU64::new(0),
-            lock <- new_spinlock_bh!((), "wg_ratelimiter"),
+            lock <- new_spinlock_bh!(Writing, "wg_ratelimiter"),
         })
     }
 

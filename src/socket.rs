@@ -92,7 +92,7 @@ fn send4(
     }
     let mut route = socket.route4(bh, &mut flow);
     let elsewhere = match &route {
-        Ok(route) => route.interface() != interface,
+        Ok(route) => route.interface(bh) != interface,
         Err(error) => *error == EINVAL,
     };
     if pinned && elsewhere {

@@ -14,7 +14,7 @@ use crate::{
         genl::{Attr, Extack, Request},
         net::{self, Net},
         netdev::Rtnl,
-        udp::{Family, Restriction, ShownSocket, UdpSocket},
+        udp::{Family, Restriction, ShownSocket, UdpSocket, User},
     },
     protocol::timers::{Host, Timer},
     send,
@@ -34,6 +34,21 @@ pub(crate) struct Transit {
     /// Higher than that of every other one before; routes that were cached for another do not
     /// apply.
     pub(crate) generation: u64,
+}
+
+/// As whose the packets of a device's sockets are routed.
+#[derive(Clone, Copy)]
+pub(crate) struct Users {
+    v4: User,
+    v6: User,
+}
+
+impl Users {
+    /// Where nobody else's sockets vouch for those of the device.
+    pub(crate) const ROOT: Self = Self {
+        v4: User::ROOT,
+        v6: User::ROOT,
+    };
 }
 
 static GENERATION: AtomicU64 = AtomicU64::new(1);
@@ -58,9 +73,13 @@ impl Transit {
     }
 
     /// Makes sockets in `net`, bound to `port`, or to one that the kernel picks if that is 0.
-    fn bind(dev: &Dev, net: &Net, port: u16, mark: u32) -> Result<KBox<Self>> {
+    fn bind(dev: &Dev, net: &Net, port: u16, mark: u32, users: Users) -> Result<KBox<Self>> {
         let bind = |family, port| -> Result<_> {
-            let socket = UdpSocket::bind(net, family, port, dev.get())?;
+            let user = match family {
+                Family::V4 => users.v4,
+                Family::V6 => users.v6,
+            };
+            let socket = UdpSocket::bind(net, family, port, user, dev.get())?;
             Ok(Arc::new(socket, GFP_KERNEL)?)
         };
         let mut tries = PORT_TRIES;
@@ -96,7 +115,8 @@ pub(crate) fn open(dev: &Dev, rtnl: &Rtnl, config: &mut Config) -> Result {
     let privileged =
         net.is_privileged_port(config.port) && !caps::current_may_bind_privileged(&net);
     let port = allowed_port(config.port, asked_for, privileged).ok_or(EACCES)?;
-    let transit = bind_or_repick(dev, &net, port, asked_for, config.applied_mark())?;
+    let mark = config.applied_mark();
+    let transit = bind_or_repick(dev, &net, port, asked_for, mark, config.users)?;
     config.port = transit.v4.port();
     drop(dev.transit.swap(Some(transit)).wait());
     Ok(())
@@ -119,9 +139,10 @@ fn bind_or_repick(
     port: u16,
     asked_for: bool,
     mark: u32,
+    users: Users,
 ) -> Result<KBox<Transit>> {
-    match Transit::bind(dev, net, port, mark) {
-        Err(EADDRINUSE) if !asked_for && port != 0 => Transit::bind(dev, net, 0, mark),
+    match Transit::bind(dev, net, port, mark, users) {
+        Err(EADDRINUSE) if !asked_for && port != 0 => Transit::bind(dev, net, 0, mark, users),
         result => result,
     }
 }
@@ -214,6 +235,20 @@ impl<'a> Change<'a> {
         let v4 = self.v4.as_ref().map(|&(_, attr)| attr);
         let v6 = self.v6.as_ref().map(|&(_, attr)| attr);
         port.or(mark).or(v4).or(v6)
+    }
+
+    /// As whose the packets are routed that credentials buy: her who could have sent them by the
+    /// sockets that she shows.
+    fn users(&self) -> Users {
+        let user = |shown: &Option<(ShownSocket, Attr<'_>)>| {
+            shown
+                .as_ref()
+                .map_or(User::ROOT, |(socket, _)| socket.user())
+        };
+        Users {
+            v4: user(&self.v4),
+            v6: user(&self.v6),
+        }
     }
 
     /// Checks the credentials that were given, and whether all that are needed are among them.
@@ -341,12 +376,17 @@ pub(crate) fn apply(
     };
     let applied = if authorised { mark } else { 0 };
     let unapplied = mark != 0 && !authorised && (change.mark.is_some() || moves);
+    let users = match (rebinds, admin) {
+        (true, false) => change.users(),
+        (true, true) if moves => Users::ROOT,
+        _ => config.users,
+    };
 
     // Everything that can fail, before anything changes.
     let transit = if !dev.netdev().is_running() {
         None
     } else if rebinds {
-        match bind_or_repick(dev, net, port, asked_for, applied) {
+        match bind_or_repick(dev, net, port, asked_for, applied, users) {
             Ok(transit) => Some(transit),
             Err(error) => {
                 if error == EADDRINUSE {
@@ -374,6 +414,7 @@ pub(crate) fn apply(
     config.port_asked_for = asked_for;
     config.mark = mark;
     config.mark_authorised = authorised;
+    config.users = users;
     if unapplied {
         extack.say(
             c"fwmark is kept but not applied: that needs CAP_NET_ADMIN over the transit netns",

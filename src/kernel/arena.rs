@@ -180,8 +180,8 @@ impl Spare {
         let fresh = self.numbers.len().wrapping_sub(self.ready);
         if self.waiting == 0 && fresh != 0 {
             self.waiting = fresh;
-            // SAFETY: Takes a snapshot of a counter.
-            self.cookie = unsafe { bindings::get_state_synchronize_rcu() };
+            // SAFETY: Has a grace period begin, without waiting for it.
+            self.cookie = unsafe { bindings::start_poll_synchronize_rcu() };
         }
     }
 

@@ -147,6 +147,11 @@ impl<'a> Attr<'a> {
         self.array().map(u32::from_ne_bytes).ok_or(EINVAL)
     }
 
+    /// What it is, by number.
+    pub(crate) fn number(self) -> u32 {
+        u32::from(self.0.nla_type) & !(bindings::NLA_F_NESTED | bindings::NLA_F_NET_BYTEORDER)
+    }
+
     /// The attributes inside.
     pub(crate) fn children(self) -> Attrs<'a> {
         Attrs(self.bytes())
@@ -160,9 +165,7 @@ impl<'a> Attr<'a> {
         }
         let mut set = [None; N];
         for attr in self.children() {
-            let number = u32::from(attr.0.nla_type)
-                & !(bindings::NLA_F_NESTED | bindings::NLA_F_NET_BYTEORDER);
-            if let Some(place) = set.get_mut(number as usize) {
+            if let Some(place) = set.get_mut(attr.number() as usize) {
                 *place = Some(attr);
             }
         }
@@ -253,9 +256,14 @@ impl<'a> Request<'a> {
     /// Wipes what an attribute held.
     pub(crate) fn wipe(&self, attr: Attr<'a>) {
         let bytes = attr.bytes();
-        // SAFETY: The message was copied from its sender for us, and nobody else reads it; no
-        // slice of it is used after this, since the request is answered.
-        unsafe { bindings::wg_memzero_explicit(bytes.as_ptr().cast_mut().cast(), bytes.len()) };
+        // SAFETY: The attribute is in the message, which was copied from its sender for us, and which
+        // nobody else reads; no slice of it is used after this, since the request is answered. The
+        // pointer to write by is the message's own.
+        unsafe {
+            let head = (*self.skb).head;
+            let at = bytes.as_ptr().addr().wrapping_sub(head.addr());
+            bindings::wg_memzero_explicit(head.add(at).cast(), bytes.len());
+        }
     }
 }
 
@@ -521,7 +529,7 @@ impl<S: Service> Family<S> {
             };
             let device = request.device::<S::Device>(S::which(&request)?)?;
             let context = Self::context(cb);
-            context.index = device.netdev().index();
+            context.index = device.netdev().index_now();
             context.which = ptr::from_ref::<Dev<_>>(&device).addr();
             Ok(0)
         })

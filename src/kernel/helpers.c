@@ -287,6 +287,11 @@ void wg_netif_napi_del(struct napi_struct *napi)
 	__netif_napi_del(napi);
 }
 
+void wg_napi_synchronize(struct napi_struct *napi)
+{
+	napi_synchronize(napi);
+}
+
 void wg_napi_schedule(struct napi_struct *napi)
 {
 	napi_schedule(napi);

@@ -100,6 +100,7 @@ bool wg_timer_pending(const struct timer_list *timer);
 void wg_netif_napi_add(struct net_device *dev, struct napi_struct *napi,
 		       int (*poll)(struct napi_struct *, int));
 void wg_netif_napi_del(struct napi_struct *napi);
+void wg_napi_synchronize(struct napi_struct *napi);
 void wg_napi_schedule(struct napi_struct *napi);
 void wg_napi_gro_receive(struct napi_struct *napi, struct sk_buff *skb);
 

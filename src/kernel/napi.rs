@@ -7,7 +7,7 @@
 use super::{
     bindings,
     netdev::NetDevice,
-    rcu::{RcuArc, ReadSection, Ref, Shared},
+    rcu::{BhDisabled, RcuArc, ReadSection, Ref, Shared},
     skb::Skb,
 };
 use core::{
@@ -55,6 +55,8 @@ pub(crate) struct PollContext<'a>(*mut bindings::napi_struct, PhantomData<&'a ()
 
 // SAFETY: Poll functions run with bottom halves disabled, which a grace period waits for.
 unsafe impl ReadSection for PollContext<'_> {}
+// SAFETY: As above.
+unsafe impl BhDisabled for PollContext<'_> {}
 
 impl PollContext<'_> {
     /// Passes a packet up the stack, merged with its neighbours where possible.
@@ -133,11 +135,21 @@ impl<T: HasNapi> Napi<T> {
         // SAFETY: The instance is not registered, and stays where it is while it is: the object is
         // kept alive by the reference that is leaked here for `stop` to take back.
         unsafe {
-            (*napi).state = 1 << bindings::NAPI_STATE_NO_BUSY_POLL;
+            (*napi).state =
+                1 << bindings::NAPI_STATE_NO_BUSY_POLL | 1 << bindings::NAPI_STATE_SCHED;
             bindings::wg_netif_napi_add(dev.as_ptr(), napi, Some(Self::poll));
             bindings::napi_enable(napi);
         }
         let _ = object.into_raw();
+    }
+
+    /// Waits until what was scheduled before has been delivered. The caller may sleep.
+    pub(crate) fn settle(object: &T) {
+        let this = Self::of(object);
+        if this.running.load(Ordering::Acquire) {
+            // SAFETY: The instance is registered.
+            unsafe { bindings::wg_napi_synchronize(this.napi.get()) };
+        }
     }
 
     /// Waits for the poll function to end for good and unregisters the instance. The device is

@@ -111,14 +111,20 @@ impl NetDevice {
     }
 
     /// Its index in its namespace.
-    pub(crate) fn index(&self) -> u32 {
-        // SAFETY: As above; callers hold RTNL, under which it changes.
+    pub(crate) fn index(&self, _rtnl: &Rtnl) -> u32 {
+        // SAFETY: As above; it changes under RTNL.
         unsafe { (*self.as_ptr()).ifindex as u32 }
     }
 
-    /// Its name. Callers hold RTNL, under which it changes.
-    pub(crate) fn name(&self) -> &CStr {
-        // SAFETY: As above; the name is always terminated within the field.
+    /// The same, where it may be changing.
+    pub(super) fn index_now(&self) -> u32 {
+        // SAFETY: As above; read once, as what another CPU may write.
+        unsafe { (&raw const (*self.as_ptr()).ifindex).read_volatile() as u32 }
+    }
+
+    /// Its name.
+    pub(crate) fn name<'a>(&'a self, _rtnl: &'a Rtnl) -> &'a CStr {
+        // SAFETY: As above; it changes under RTNL, and is always terminated within the field.
         unsafe { CStr::from_char_ptr(self.name_ptr()) }
     }
 
@@ -167,7 +173,7 @@ impl NetDevice {
 
     /// Counts a received packet of `len` bytes in this CPU's statistics.
     #[inline]
-    pub(crate) fn count_received(&self, _bh: &impl rcu::ReadSection, len: u32) {
+    pub(crate) fn count_received(&self, _bh: &impl rcu::BhDisabled, len: u32) {
         // SAFETY: As above, and bottom halves are disabled.
         unsafe { bindings::wg_dev_sw_netstats_rx_add(self.as_ptr(), len) };
     }
@@ -203,7 +209,7 @@ pub(crate) trait Driver: Send + Sync + Sized + 'static {
     const PADDING: u32;
 
     /// The private part of a new device.
-    fn create(dev: &NetDevice) -> impl PinInit<Self, Error>;
+    fn create<'a>(dev: &'a NetDevice, rtnl: &'a Rtnl) -> impl PinInit<Self, Error> + 'a;
     /// The interface goes up.
     fn open(dev: &Dev<Self>, rtnl: &Rtnl) -> Result;
     /// The interface goes down.
@@ -554,7 +560,7 @@ impl<D: Driver> LinkKind<D> {
                 idle <- Completion::new(),
                 link_net: AtomicPtr::new(link_net),
                 next: AtomicPtr::new(ptr::null_mut()),
-                data <- D::create(NetDevice::from_raw(raw.as_ptr())),
+                data <- D::create(NetDevice::from_raw(raw.as_ptr()), &Rtnl::held()),
                 _pin: PhantomPinned,
             }? Error);
             pin_init::raw_try_init(private, init)?;

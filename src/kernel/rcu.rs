@@ -56,6 +56,16 @@ impl Drop for BhGuard {
 // and `rcu_read_lock_bh()` begins one.
 unsafe impl ReadSection for BhGuard {}
 
+/// Evidence that bottom halves are disabled, so that what belongs to this CPU is ours.
+///
+/// # Safety
+///
+/// While a value of the type exists, bottom halves stay disabled on the current CPU.
+pub(crate) unsafe trait BhDisabled: ReadSection {}
+
+// SAFETY: By the type invariant.
+unsafe impl BhDisabled for BhGuard {}
+
 /// Waits until every read section that is running now has ended.
 pub(crate) fn synchronize() {
     // SAFETY: Callers are in process context; the function checks so itself under lockdep.
@@ -69,29 +79,29 @@ pub(crate) fn barrier() {
 }
 
 /// What an [`RcuArc`] holds.
-pub(crate) trait Shared: Send + Sync + Sized {
+pub(crate) trait Shared: Send + Sync + Sized + 'static {
     /// Called once, when the last reference has gone, before the grace period after which the
     /// value is dropped. Readers may still look at it; nobody can take a reference any more.
     /// Runs in the context of whoever dropped that reference, so it must not sleep.
     fn last_reference(&self) {}
 
     /// The slab that such objects come from; none: the general ones, in which a size is rounded up.
-    fn slab() -> Option<&'static Slab> {
+    fn slab() -> Option<&'static Slab<Self>> {
         None
     }
 }
 
 /// A slab for objects of one type, in a static of the driver's.
-pub(crate) struct Slab(AtomicPtr<bindings::kmem_cache>);
+pub(crate) struct Slab<T>(AtomicPtr<bindings::kmem_cache>, PhantomData<fn(T)>);
 
-impl Slab {
+impl<T: Shared> Slab<T> {
     /// A slab that objects cannot be allocated from yet.
     pub(crate) const fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
+        Self(AtomicPtr::new(ptr::null_mut()), PhantomData)
     }
 
-    /// Makes it usable for `T`s, until the result is dropped. By then all of them must be gone.
-    pub(crate) fn create<T: Shared>(&'static self, name: &'static CStr) -> Result<SlabGuard> {
+    /// Makes it usable, until the result is dropped. By then all of them must be gone.
+    pub(crate) fn create(&'static self, name: &'static CStr) -> Result<SlabGuard<T>> {
         // SAFETY: The name is static; size and alignment are those of a type.
         let cache = unsafe {
             bindings::wg_kmem_cache_create(
@@ -109,9 +119,9 @@ impl Slab {
 }
 
 /// Keeps a [`Slab`] usable.
-pub(crate) struct SlabGuard(&'static Slab);
+pub(crate) struct SlabGuard<T: 'static>(&'static Slab<T>);
 
-impl Drop for SlabGuard {
+impl<T> Drop for SlabGuard<T> {
     fn drop(&mut self) {
         // Objects are freed by callbacks.
         barrier();
@@ -488,7 +498,7 @@ impl<T> BoxSlot<T> {
 
     /// What is there now.
     #[inline]
-    pub(crate) fn load<'g>(&self, _section: &'g impl ReadSection) -> Option<&'g T> {
+    pub(crate) fn load<'g>(&'g self, _section: &'g impl ReadSection) -> Option<&'g T> {
         // SAFETY: What `swap` takes out is freed only by `Retired`, after a grace period.
         unsafe { self.ptr.load(Ordering::Acquire).as_ref() }
     }

@@ -7,6 +7,7 @@
 
 use super::{
     bindings,
+    lock::{RwBackend, WriteGuard},
     rcu::BhGuard,
     skb::Skb,
     udp::{Receiver, UdpSocket},
@@ -120,9 +121,13 @@ impl Route4 {
     }
 
     /// Index of the interface that it leaves by.
-    pub(crate) fn interface(&self) -> i32 {
-        // SAFETY: A held route has a device.
-        unsafe { (*(*self.0 .0.as_ptr()).__bindgen_anon_1.dev).ifindex }
+    pub(crate) fn interface(&self, _bh: &BhGuard) -> i32 {
+        // SAFETY: A held route has a device. If it gets another one meanwhile, since that ends, the one
+        // that it had stays up to the end of this read section.
+        unsafe {
+            let dev = (&raw const (*self.0 .0.as_ptr()).__bindgen_anon_1.dev).read_volatile();
+            (&raw const (*dev).ifindex).read_volatile()
+        }
     }
 }
 
@@ -160,6 +165,7 @@ impl<D: Receiver> UdpSocket<D> {
         unsafe {
             let sk = self.as_ptr();
             bindings::wg_sk_classify_flow4(sk, &mut flow.0);
+            flow.0.__fl_common.flowic_uid = self.user();
             let rt = bindings::ip_route_output_flow(bindings::wg_sock_net(sk), &mut flow.0, sk);
             Route4::from_raw(from_err_ptr(rt)?).ok_or(ENETUNREACH)
         }
@@ -171,6 +177,7 @@ impl<D: Receiver> UdpSocket<D> {
         unsafe {
             let sk = self.as_ptr();
             bindings::wg_sk_classify_flow6(sk, &mut flow.0);
+            flow.0.__fl_common.flowic_uid = self.user();
             let dst = bindings::ip6_dst_lookup_flow(
                 bindings::wg_sock_net(sk),
                 sk,
@@ -313,8 +320,8 @@ impl RouteCache {
     }
 
     /// Forgets and releases all routes at once, so that no device of theirs is held any longer.
-    /// `&mut` stands for a lock that keeps all users out.
-    pub(crate) fn reset_now(&self, _exclusive: &mut impl Sized) {
+    /// `alone` is the lock that keeps all users out.
+    pub(crate) fn reset_now<T, B: RwBackend>(&self, _alone: &mut WriteGuard<'_, T, B>) {
         // SAFETY: As above; nobody else is using the cache.
         unsafe { bindings::dst_cache_reset_now(self.cache.get()) };
     }

@@ -342,13 +342,16 @@ impl<'a> Packet<'a> {
         // SAFETY: As above; `data` is inside the buffer that begins at `head`, whose offsets fit
         // 16 bits.
         unsafe {
-            let skb = &mut *skb;
-            skb.queue_mapping = 0;
-            skb.set_nohdr(0);
-            skb.set_peeked(0);
-            skb.mac_len = 0;
-            skb.__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev = ptr::null_mut();
-            skb.hdr_len = skb.data.offset_from(skb.head) as u16;
+            (*skb).queue_mapping = 0;
+            (*skb).set_nohdr(0);
+            (*skb).set_peeked(0);
+            (*skb).mac_len = 0;
+            (*skb)
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .__bindgen_anon_1
+                .dev = ptr::null_mut();
+            (*skb).hdr_len = (*skb).data.offset_from((*skb).head) as u16;
             bindings::wg_skb_reset_redirect(skb);
         }
         let at = self.skb().hdr_len;

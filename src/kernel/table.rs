@@ -52,18 +52,19 @@ pub(crate) use impl_chained;
 
 /// A chain. It owns a reference to each object on it.
 ///
-/// Changes are made by one task at a time, which shows it by a `&mut` to what the lock protects.
+/// Changes are made by one task at a time, which shows it by a `&mut` to an `L`: what the one lock
+/// protects under which chains with that link change.
 ///
 /// # Invariants
 ///
 /// From `first`, by the links, one comes to objects of each of which the chain owns a reference,
 /// and then to null.
-pub(crate) struct Chain<T: Chained<ID>, const ID: u64> {
+pub(crate) struct Chain<T: Chained<ID>, L, const ID: u64> {
     first: AtomicPtr<T>,
-    _owns: PhantomData<RcuArc<T>>,
+    _owns: PhantomData<(RcuArc<T>, fn(&mut L))>,
 }
 
-impl<T: Chained<ID>, const ID: u64> Chain<T, ID> {
+impl<T: Chained<ID>, L, const ID: u64> Chain<T, L, ID> {
     /// An empty chain.
     pub(crate) const fn new() -> Self {
         Self {
@@ -80,19 +81,20 @@ impl<T: Chained<ID>, const ID: u64> Chain<T, ID> {
     }
 
     /// Puts an object on the chain, unless it is on one of this kind already.
-    pub(crate) fn insert(&self, _lock: &mut impl Sized, object: RcuArc<T>) {
+    pub(crate) fn insert(&self, _lock: &mut L, object: RcuArc<T>) {
         if object.link().linked.swap(true, Ordering::Relaxed) {
             return;
         }
         let first = self.first.load(Ordering::Relaxed);
-        object.link().next.store(first, Ordering::Relaxed);
-        // Release: who finds the object finds its link.
+        // Release, both: who finds the object finds its link; and who is still at it since it was on
+        // another chain goes on along this one, to objects that he finds here first.
+        object.link().next.store(first, Ordering::Release);
         self.first
             .store(object.into_raw().cast_mut(), Ordering::Release);
     }
 
     /// Takes an object off. `None`: it was not on the chain.
-    pub(crate) fn remove(&self, _lock: &mut impl Sized, object: &T) -> Option<RcuArc<T>> {
+    pub(crate) fn remove(&self, _lock: &mut L, object: &T) -> Option<RcuArc<T>> {
         let mut link = &self.first;
         loop {
             let this = link.load(Ordering::Relaxed);
@@ -114,7 +116,7 @@ impl<T: Chained<ID>, const ID: u64> Chain<T, ID> {
     }
 }
 
-impl<T: Chained<ID>, const ID: u64> Drop for Chain<T, ID> {
+impl<T: Chained<ID>, L, const ID: u64> Drop for Chain<T, L, ID> {
     fn drop(&mut self) {
         let mut next = *self.first.get_mut();
         while !next.is_null() {

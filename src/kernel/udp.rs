@@ -8,6 +8,7 @@ use super::{
     bindings,
     net::Net,
     netdev::{Dev, Driver, NetRef},
+    rcu,
     skb::{Fate, Skb},
 };
 use core::{
@@ -29,6 +30,15 @@ pub(crate) enum Family {
     V6,
 }
 
+/// The user on whose behalf a socket sends, whom rules of routing may name.
+#[derive(Clone, Copy)]
+pub(crate) struct User(bindings::kuid_t);
+
+impl User {
+    /// The kernel's own sockets are root's.
+    pub(crate) const ROOT: Self = Self(bindings::kuid_t { val: 0 });
+}
+
 /// A socket that passes what it receives to a device.
 ///
 /// # Invariants
@@ -36,6 +46,7 @@ pub(crate) enum Family {
 /// `sk` is a UDP socket of the kernel's own, set up as a tunnel socket of `dev`'s.
 pub(crate) struct UdpSocket<D: Receiver> {
     sk: NonNull<bindings::sock>,
+    user: User,
     // Dropped after the socket is released: the receive function uses it up to then.
     _dev: NetRef<D>,
 }
@@ -46,9 +57,15 @@ unsafe impl<D: Receiver> Send for UdpSocket<D> {}
 unsafe impl<D: Receiver> Sync for UdpSocket<D> {}
 
 impl<D: Receiver> UdpSocket<D> {
-    /// Makes a socket in `net`, bound to `port` of all addresses; 0 lets the kernel pick one.
-    /// `EADDRINUSE`: the port is taken.
-    pub(crate) fn bind(net: &Net, family: Family, port: u16, dev: NetRef<D>) -> Result<Self> {
+    /// Makes a socket in `net`, bound to `port` of all addresses; 0 lets the kernel pick one. What
+    /// it sends is routed as `user`'s. `EADDRINUSE`: the port is taken.
+    pub(crate) fn bind(
+        net: &Net,
+        family: Family,
+        port: u16,
+        user: User,
+        dev: NetRef<D>,
+    ) -> Result<Self> {
         // SAFETY: All zeroes are a valid configuration: any address, any port, any device.
         let mut config: bindings::udp_port_cfg = unsafe { MaybeUninit::zeroed().assume_init() };
         config.local_udp_port = port.to_be();
@@ -86,7 +103,11 @@ impl<D: Receiver> UdpSocket<D> {
             bindings::sk_set_memalloc(sk.as_ptr());
             bindings::setup_udp_tunnel_sock(net.as_ptr(), sk.as_ptr(), &mut tunnel);
             // INVARIANT: `sk_user_data` is what the reference kept here points at.
-            Ok(Self { sk, _dev: dev })
+            Ok(Self {
+                sk,
+                user,
+                _dev: dev,
+            })
         }
     }
 
@@ -102,6 +123,10 @@ impl<D: Receiver> UdpSocket<D> {
         self.sk.as_ptr()
     }
 
+    pub(super) fn user(&self) -> bindings::kuid_t {
+        self.user.0
+    }
+
     unsafe extern "C" fn receive(sk: *mut bindings::sock, skb: *mut bindings::sk_buff) -> i32 {
         // SAFETY: The packet passes to this function.
         let skb = unsafe { Skb::from_raw(skb) };
@@ -112,7 +137,9 @@ impl<D: Receiver> UdpSocket<D> {
         // SAFETY: The stack calls this for a socket that is not released yet, or in a read section
         // that its release waits for. The device is alive up to then, and its address was set
         // before the function was; a socket on its way out has none.
-        match unsafe { (*sk).sk_user_data.cast::<Dev<D>>().as_ref() } {
+        let data = unsafe { (&raw const (*sk).sk_user_data).read_volatile() };
+        // SAFETY: As above.
+        match unsafe { data.cast::<Dev<D>>().as_ref() } {
             Some(dev) => D::receive(dev, skb),
             None => skb.free(Fate::Dropped),
         }
@@ -122,11 +149,13 @@ impl<D: Receiver> UdpSocket<D> {
 
 impl<D: Receiver> Drop for UdpSocket<D> {
     fn drop(&mut self) {
-        // SAFETY: Ours by the type invariant. The release waits for receive functions that run.
+        // SAFETY: Ours by the type invariant.
         unsafe {
             bindings::sk_clear_memalloc(self.sk.as_ptr());
             bindings::udp_tunnel_sock_release(self.sk.as_ptr());
         }
+        // The release does not wait for receive functions that run, which use the device.
+        rcu::synchronize();
     }
 }
 
@@ -170,6 +199,12 @@ impl ShownSocket {
                 && u32::from((*sk).sk_type) == bindings::sock_type_SOCK_DGRAM
                 && u32::from((*sk).sk_protocol) == bindings::IPPROTO_UDP
         }
+    }
+
+    /// Whose it is.
+    pub(crate) fn user(&self) -> User {
+        // SAFETY: As in `sk`. Read once: fchown() changes it meanwhile.
+        User(unsafe { (&raw const (*self.sk()).sk_uid).read_volatile() })
     }
 
     /// Whether it lives in `net`.

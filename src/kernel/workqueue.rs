@@ -248,6 +248,20 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
         Ok(())
     }
 
+    /// Waits for workers that run, and has the others not start. What is in the ring stays there,
+    /// and what is put in wakes them as ever.
+    pub(crate) fn cancel(&self) {
+        // SAFETY: By the type invariant there is a worker for every possible CPU. Callers are in
+        // process context and no workers themselves.
+        unsafe {
+            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu))
+            {
+                let worker = bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker>();
+                bindings::cancel_work_sync(&raw mut (*worker).work);
+            }
+        }
+    }
+
     /// The ring alone.
     pub(crate) fn ring(&self) -> &Ring<T> {
         &self.ring
@@ -257,15 +271,9 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
 #[pinned_drop]
 impl<T: RingItem, J: Job<T>> PinnedDrop for ParallelQueue<T, J> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant; once each worker is cancelled nothing runs and, since
-        // nobody else has the queue, nothing is queued again.
-        unsafe {
-            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu))
-            {
-                let worker = bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker>();
-                bindings::cancel_work_sync(&raw mut (*worker).work);
-            }
-            bindings::wg_free_percpu(self.works.cast());
-        }
+        self.cancel();
+        // SAFETY: Nothing runs and, since nobody else has the queue, nothing is queued again. The
+        // memory is ours by the type invariant.
+        unsafe { bindings::wg_free_percpu(self.works.cast()) };
     }
 }

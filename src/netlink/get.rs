@@ -101,8 +101,8 @@ fn properties(dev: &Dev, rtnl: &Rtnl, config: &Config, message: &mut Message<'_>
     let netdev = dev.netdev();
     message.put_u16(WGDEVICE_A_LISTEN_PORT, config.port)?;
     message.put_u32(WGDEVICE_A_FWMARK, config.mark)?;
-    message.put_u32(WGDEVICE_A_IFINDEX, netdev.index())?;
-    message.put(WGDEVICE_A_IFNAME, netdev.name().to_bytes_with_nul())?;
+    message.put_u32(WGDEVICE_A_IFINDEX, netdev.index(rtnl))?;
+    message.put(WGDEVICE_A_IFNAME, netdev.name(rtnl).to_bytes_with_nul())?;
     if let Some(identity) = dev.identity.read().as_ref() {
         message.put(WGDEVICE_A_PRIVATE_KEY, identity.secret().as_bytes())?;
         message.put(WGDEVICE_A_PUBLIC_KEY, &identity.public().0)?;

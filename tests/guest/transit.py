@@ -921,6 +921,34 @@ def rule_6_credentials_for_a_move():
 
 
 @scenario
+def rule_6_routed_as_hers():
+    """Rules of routing that name users hold for what her credentials buy."""
+    root = root_in(her_net)
+    for endpoint, version in (("10.7.0.2", "-4"), ("fd07::2", "-6")):
+        what = f"over IPv{version[1]}"
+        device(endpoint=endpoint)
+        check(pings(), f"{what} the sockets that she moved carry traffic")
+        sh(f"ip {version} rule add pref 50 uidrange 1000-1000 prohibit")
+        try:
+            check(not pings(timeout=1), f"{what} a rule of routing against her stops it")
+            set_by(root, port=6011)
+            check(not pings(timeout=1), f"{what} with a port that root gave as well")
+            with inside(her_net):
+                nl.link_down("wg0").or_raise()
+                nl.link_up("wg0").or_raise()
+            check(not pings(timeout=1), f"{what} when the device was down as well")
+            move("own")
+            set_by(root, netns_pid=1)
+            check(pings(timeout=8), f"{what} it does not concern sockets that root moved", state())
+            move("init", port=6012)
+            check(not pings(timeout=1), f"{what} nor does it leave out those that she rebinds")
+        finally:
+            sh(f"ip {version} rule del pref 50")
+        check(pings(timeout=8), f"{what} it ends with the rule")
+    root.end()
+
+
+@scenario
 def rule_7_all_or_nothing():
     """netns, port, mark and credentials are judged together, on what they lead to."""
     device(port=6040, fwmark=0)
