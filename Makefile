@@ -30,6 +30,7 @@ module:
 	@tools/kernel/build $(own)
 	@release=$$(tools/kernel/build --release $(own)) && \
 	out=$(CURDIR)/target/kernel/$$release && mkdir -p "$$out" && \
+	exec 8>"$$out.lock" && flock 8 && \
 	tools/kernel/enter make --no-print-directory $(jobs) $$(tools/kernel/build --make-args $(own)) \
 		-C "$(CACHE)/kernel/$$release/tree" M=$(CURDIR) MO="$$out" modules
 else ifeq ($(KDIR),)

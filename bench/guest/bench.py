@@ -4,7 +4,7 @@
 time that it has measured something.
 
 ROUNDS, SCALE (of the times for which traffic flows) and ONLY (words that names begin with, in
-capitals or not, with commas between them) say how much.
+capitals or not, with commas between them) say how much; PREFIX goes before the names of rows.
 """
 
 import json
@@ -19,6 +19,7 @@ import rows  # pylint: disable=wrong-import-position
 
 ROUNDS = int(os.environ.get("ROUNDS", 7))
 SCALE = float(os.environ.get("SCALE", 1))
+PREFIX = os.environ.get("PREFIX", "")
 ONLY = tuple(os.environ.get("ONLY", "").lower().split(","))
 
 
@@ -51,13 +52,10 @@ def main():
     rows.load_limit()
     tell(kernel=os.uname().release, cpus=os.cpu_count(), rounds=ROUNDS, scale=SCALE)
 
-    # What one CPU does are rows of their own.
-    prefix = "one/" if os.cpu_count() == 1 else ""
-
     def measure(group, number, module):
         progress.step(group.takes, f"{group.name}, {number + 1} of {ROUNDS}, {module}")
         ground.load(module)
-        values = {prefix + row: value for row, value in group.measure(SCALE).items()}
+        values = {PREFIX + row: value for row, value in group.measure(SCALE).items()}
         tell(round=number, module=module, values=values)
 
     for group in both:

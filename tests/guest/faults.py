@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Memory that runs out. For each operation the first allocation fails, then the second, and so on
-until it gets through without: each failure is ENOMEM, and changes nothing.
+until it gets through without: each failure says so, and changes nothing.
 
 Only allocations count that the module makes, or that are made for it: those with one of its
 functions on the stack. What a process asks for is failed by its own fail-nth, what workers and
@@ -10,10 +10,10 @@ The world: alice has a device wg0 in a netns of hers, its peer is in the netns `
 can leave from the initial netns and from `other'.
 """
 
+import ctypes
 import glob
 import os
 import socket
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
@@ -27,11 +27,16 @@ from world import inside, ping, sh  # noqa: E402
 
 DEBUGFS = "/sys/kernel/debug"
 KINDS = ("failslab", "fail_page_alloc")
+# The last is what socket() says when there is none for the inode.
+NO_MEMORY = ("ENOMEM", "ENOBUFS", "ENFILE")
 # More than any operation makes.
 ENOUGH = 400
+# Numbers of system calls.
+DELETE_MODULE, FINIT_MODULE = 176, 313
 PORT = 5000
 GOOD = {"init": (100, 101), "other": (102, 103)}
 
+libc = ctypes.CDLL(None, use_errno=True)
 alice = None
 her_net = None
 # Alice's descriptor of the netns `other'.
@@ -101,7 +106,7 @@ def every_allocation(what, prepare, who, function, *args, effect, unchanged=None
         if answer.errno:
             failed += 1
             after = unchanged()
-            if answer.name not in ("ENOMEM", "ENOBUFS"):
+            if answer.name not in NO_MEMORY:
                 problems.append(f"allocation {number}: {answer}")
             if before != after:
                 problems.append(f"allocation {number}: {before} became {after}")
@@ -298,6 +303,8 @@ def dumps():
             return nl.Answer(replies=(nl.wg_get("wg0"),))
         except OSError as error:
             return nl.Answer(error.errno)
+    # The module makes none in a dump: netlink gives it the messages that it fills.
+    only(lambda name, module: name == "netlink_dump" and not module, 0x1000)
     done = []
     for number in range(1, ENOUGH):
         with inside(her_net):
@@ -307,6 +314,14 @@ def dumps():
             break
     check(set(done) <= {"OK", "ENOMEM", "ENOBUFS"} and done[-1] == "OK" and len(done) > 1,
           f"a dump fails cleanly or is whole: {len(done) - 1} allocations", done)
+
+
+def load_module():
+    file = os.open("/wg/wireguard.ko", os.O_RDONLY)
+    bad = libc.syscall(FINIT_MODULE, file, b"", 0)
+    answer = nl.Answer(ctypes.get_errno() if bad else 0)
+    os.close(file)
+    return answer
 
 
 @scenario
@@ -319,38 +334,68 @@ def load():
     only(lambda name, module: name == "do_init_module" and not module, 0x1000)
     failed = []
     for number in range(1, ENOUGH):
-        code = ("import sys; sys.path.insert(0, 'lib'); import subprocess\n"
-                f"open('/proc/self/fail-nth', 'w').write('{number}')\n"
-                "import ctypes, os\n"
-                "fd = os.open('/wg/wireguard.ko', os.O_RDONLY)\n"
-                "bad = ctypes.CDLL(None, use_errno=True).syscall(313, fd, b'', 0)\n"
-                "left = int(open('/proc/self/fail-nth').read())\n"
-                "open('/proc/self/fail-nth', 'w').write('0')\n"
-                "print(ctypes.get_errno() if bad else 0, left)\n")
-        done = subprocess.run([sys.executable, "-c", code], check=True, text=True,
-                              stdout=subprocess.PIPE).stdout.split()
-        error, left = int(done[0]), int(done[1])
-        if error:
-            failed.append(error)
+        answer, hit = attempt(number, load_module)
+        if answer.errno:
+            failed.append(answer.name)
         else:
             sh("rmmod wireguard")
-        if left:
+        if not hit:
             break
-    check(failed and set(failed) <= {12, 105} and number < ENOUGH - 1,
+    check(failed and set(failed) <= set(NO_MEMORY) and number < ENOUGH - 1,
           f"loading the module: {len(failed)} of {number - 1} allocations failed it", failed)
     sh("modprobe wireguard")
+    furnish()
+    check(pings(), "it works when it is loaded again")
+
+
+def unload_module():
+    bad = libc.syscall(DELETE_MODULE, b"wireguard", os.O_NONBLOCK)
+    return nl.Answer(ctypes.get_errno() if bad else 0)
+
+
+@scenario
+def unload():
+    """rmmod, of a module with devices that are up, which cannot fail"""
+    sh("ip -n far link del wg0; ip netns add last")
+    alice(nl.link_del, "wg0")
+    problems = []
+    for number in range(1, ENOUGH):
+        sh("modprobe wireguard")
+        nl.forget_family()
+        only(of_module, 0x4000)
+        with inside("last"):
+            nl.link_add("wg0").or_raise()
+            nl.wg_set("wg0", private_key=os.urandom(32), peers=[
+                nl.peer(os.urandom(32), endpoint=("10.7.0.2", PORT), allowed=["10.0.0.0/8"],
+                        keepalive=1)]).or_raise()
+            nl.link_up("wg0").or_raise()
+        answer, hit = attempt(number, unload_module)
+        if answer.errno or os.path.exists("/sys/module/wireguard"):
+            problems.append(f"allocation {number}: {answer}")
+            sh("rmmod wireguard")
+        if not hit:
+            break
+    check(not problems and 1 < number < ENOUGH - 1,
+          f"unloading survives that each of {number - 1} allocations fails", *problems[:5])
+    sh("ip netns del last")
+    sh("modprobe wireguard")
+    furnish()
+    check(pings(), "it works when it is loaded again")
+
+
+def furnish():
+    """All devices, of a module that was loaded just now."""
+    global far_key
     nl.forget_family()
     only(of_module, 0x4000)
     sh("""ip -n far link add wg0 type wireguard
           ip -n far addr add 192.168.77.2/24 dev wg0
           ip -n far link set wg0 up""")
-    global far_key
     with inside("far"):
         nl.wg_set("wg0", private_key=os.urandom(32), port=PORT).or_raise()
         far_key = nl.wg_get("wg0")["public_key"]
     alice(nl.forget_family)
     device()
-    check(pings(), "it works when it is loaded again")
 
 
 @scenario

@@ -994,6 +994,25 @@ def rule_7_all_or_nothing():
 
 
 @scenario
+def rule_7_in_order():
+    """What a message says of one peer twice is done in that order."""
+    device()
+    key = os.urandom(32)
+    set_by(alice, peers=[nl.peer(key, allowed=["10.50.0.0/16"], keepalive=7)])
+    set_by(alice, peers=[nl.peer(key, flags=1), nl.peer(key, allowed=["10.51.0.0/16"])])
+    found = get()["peers"].get(key, {})
+    check(found.get("allowed") == ["10.51.0.0/16"] and not found.get("keepalive"),
+          "a peer that is removed and added again is another one", found)
+    set_by(alice, peers=[nl.peer(key, allowed=["10.52.0.0/16"]), nl.peer(key, flags=1)])
+    check(key not in get()["peers"], "one that is changed and removed is gone", get())
+    other = os.urandom(32)
+    set_by(alice, peers=[nl.peer(key), nl.peer(key, flags=1), nl.peer(key), nl.peer(other),
+                         nl.peer(other, flags=1)])
+    check(key in get()["peers"] and other not in get()["peers"], "the last word counts", get())
+    check(pings(), "the other peer is there all the time")
+
+
+@scenario
 def rule_8_make_before_break():
     """Sessions survive, traffic goes on, and what was received is not lost."""
     device()
