@@ -338,7 +338,7 @@ def load():
         if answer.errno:
             failed.append(answer.name)
         else:
-            sh("rmmod wireguard")
+            unload_module().or_raise()
         if not hit:
             break
     check(failed and set(failed) <= set(NO_MEMORY) and number < ENOUGH - 1,
@@ -360,7 +360,7 @@ def unload():
     alice(nl.link_del, "wg0")
     problems = []
     for number in range(1, ENOUGH):
-        sh("modprobe wireguard")
+        load_module().or_raise()
         nl.forget_family()
         only(of_module, 0x4000)
         with inside("last"):
@@ -402,7 +402,7 @@ def furnish():
 def handshakes():
     """handshakes and packets, at both ends"""
     for kind in KINDS:
-        tell(kind, probability=100)
+        tell(kind, probability=100, times=0)
     recovered = []
     # After so many bytes the next allocation fails, once.
     for space in [*range(0, 4096, 256), *range(4096, 65536, 8192)]:

@@ -5,6 +5,9 @@
 # in turn; faults.py has them. It takes a kernel that can be told to fail.
 
 # vm: kernel debug
+# The kernel reports each slab that cannot be made, and memory that cannot be had.
+# vm: tolerate __kmem_cache_create_args.* failed with error
+# vm: tolerate vmalloc error: size|page allocation failure
 
 set -euo pipefail
 cd "$(dirname "$0")"
