@@ -102,10 +102,13 @@ fn stage(peer: &Peer, mut segments: SkbList, mtu: u32) {
 /// Sends an empty packet, or whatever waits.
 pub(crate) fn keepalive(peer: &RcuArc<Peer>) {
     if peer.staged.lock().is_empty() {
-        let Some(mut skb) = Skb::empty() else { return };
-        skb.packet().control_mut().mtu = peer.device.netdev().mtu();
+        let dev = peer.device.netdev();
+        let Some(mut skb) = Skb::empty(dev) else {
+            return;
+        };
+        skb.packet().control_mut().mtu = dev.mtu();
         debug::peer(
-            peer.device.netdev(),
+            dev,
             c"Sending keepalive packet to",
             peer.id,
             peer.endpoint.address(),

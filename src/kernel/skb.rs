@@ -422,8 +422,11 @@ impl Skb {
     }
 
     /// An empty packet with room for the headers of a data message in front and its tag behind.
-    pub(crate) fn empty() -> Option<Self> {
-        Self::alloc(DATA_HEADROOM, DATA_HEADER + TAG)
+    pub(crate) fn empty(dev: &NetDevice) -> Option<Self> {
+        let mut skb = Self::alloc(DATA_HEADROOM, DATA_HEADER + TAG)?;
+        // The stack looks there for the namespace of a packet that it computes a hash for.
+        skb.set_dev(dev);
+        Some(skb)
     }
 
     fn alloc(headroom: u32, len: u32) -> Option<Self> {
@@ -606,14 +609,19 @@ impl Skb {
         unsafe { bindings::wg_skb_dsfield(self.0.as_ptr()) }
     }
 
-    /// Marks the packet as belonging to `dev`, with firewall mark `mark`, for sending.
     #[inline]
-    pub(crate) fn leave_through(&mut self, dev: &NetDevice, mark: u32) {
+    fn set_dev(&mut self, dev: &NetDevice) {
         // SAFETY: Valid by the type invariant, and ours.
         unsafe {
             let skb = self.0.as_mut();
             skb.__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev = dev.as_ptr();
         }
+    }
+
+    /// Marks the packet as belonging to `dev`, with firewall mark `mark`, for sending.
+    #[inline]
+    pub(crate) fn leave_through(&mut self, dev: &NetDevice, mark: u32) {
+        self.set_dev(dev);
         // Routing has been decided for MTU's sake by the tunnel: fragment if need be.
         let mut packet = self.packet();
         let headers = packet.headers_mut();

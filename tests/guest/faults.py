@@ -358,6 +358,7 @@ def unload():
     """rmmod, of a module with devices that are up, which cannot fail"""
     sh("ip -n far link del wg0; ip netns add last")
     alice(nl.link_del, "wg0")
+    unload_module().or_raise()
     problems = []
     for number in range(1, ENOUGH):
         load_module().or_raise()

@@ -15,6 +15,7 @@ import ctypes
 import errno
 import itertools
 import os
+import random
 import struct
 import sys
 import time
@@ -30,6 +31,9 @@ from world import inside, ping  # noqa: E402
 PORT = 7000
 MODULE = f"/lib/modules/{os.uname().release}/updates/wireguard.ko"
 LIMIT = "/proc/sys/user/max_net_namespaces"
+SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
+# How many orders are tried; a kernel that looks for leaks takes ten times as long for each.
+ORDERS = int(os.environ.get("ORDERS") or (16 if world.debugs() else 120))
 libc = ctypes.CDLL(None, use_errno=True)
 
 keys = {}
@@ -221,6 +225,9 @@ def every_order(what, *actions):
     nets = {}
     start = time.monotonic()
     orders = list(itertools.permutations(actions))
+    if len(orders) > ORDERS:
+        orders = random.Random(SEED).sample(orders, ORDERS)
+        tap.note(f"SEED={SEED}, ORDERS={ORDERS}")
     for order in orders:
         name = ", ".join(order)
         problems, current = [], None
@@ -253,21 +260,21 @@ def every_order(what, *actions):
 @scenario
 def namespaces_and_moves():
     """The namespaces end, sockets and device move."""
-    every_order("namespaces end and device and sockets move in 120 orders",
+    every_order("namespaces end and device and sockets move in any order",
                 "close_d", "close_t", "close_u", "move_sockets", "move_device")
 
 
 @scenario
 def deletion():
     """The device is deleted before or after all else."""
-    every_order("the device is deleted in 24 orders",
+    every_order("the device is deleted in any order",
                 "delete", "close_d", "close_t", "move_sockets")
 
 
 @scenario
 def unloading():
     """The module is unloaded before or after all else, and loaded again."""
-    every_order("the module is unloaded and loaded in 24 orders",
+    every_order("the module is unloaded and loaded in any order",
                 "unload", "close_d", "close_t", "move_sockets")
     if not loaded():
         load()

@@ -16,6 +16,11 @@ def sh(command, **more):
                           stdout=subprocess.PIPE, **more).stdout
 
 
+def debugs():
+    """Whether the kernel looks for mistakes, for which it takes its time."""
+    return os.path.exists("/sys/kernel/debug/kmemleak")
+
+
 def open_net(name):
     """A descriptor of a netns that ip(8) made, or of the initial one."""
     path = "/proc/1/ns/net" if name == "init" else f"/run/netns/{name}"
