@@ -36,6 +36,7 @@ DELETE_MODULE, FINIT_MODULE = 176, 313
 PORT = 5000
 GOOD = {"init": (100, 101), "other": (102, 103)}
 
+text_size = 0
 libc = ctypes.CDLL(None, use_errno=True)
 alice = None
 her_net = None
@@ -63,16 +64,30 @@ def symbols(wanted):
                 yield int(address, 16)
 
 
-def of_module(_, module):
-    return module == ["[wireguard]"]
+def only_function(name):
+    """Those below a function of the kernel's, which is no longer than a page."""
+    start, = symbols(lambda symbol, module: symbol == name and not module)
+    only_below(start, start + 0x1000)
 
 
-def only(wanted, beyond):
-    """Has allocations count that are made below these functions; the last is so long at most."""
-    found = list(symbols(wanted))
+def only_module():
+    """Those below the module's functions. To look for all of them takes seconds, so that is done
+    once; the module may be somewhere else later, but is as long as it was."""
+    global text_size
+    with open("/sys/module/wireguard/sections/.text", encoding="ascii") as file:
+        start = int(file.read(), 16)
+    if not text_size:
+        found = [address for address in symbols(lambda _, module: module == ["[wireguard]"])
+                 if address >= start]
+        text_size = max(found) + 0x4000 - start
+    only_below(start, start + text_size)
+
+
+def only_below(start, end):
+    """Has allocations count that are made below functions between these addresses."""
     for kind in KINDS:
         tell(kind, verbose=0, task_filter="N", stacktrace_depth=32, probability=0, times=-1,
-             require_start=hex(min(found)), require_end=hex(max(found) + beyond))
+             require_start=hex(start), require_end=hex(end))
         for name in ("ignore-gfp-wait", "ignore-gfp-highmem", "min-order"):
             path = f"{DEBUGFS}/{kind}/{name}"
             if os.path.exists(path):
@@ -304,7 +319,7 @@ def dumps():
         except OSError as error:
             return nl.Answer(error.errno)
     # The module makes none in a dump: netlink gives it the messages that it fills.
-    only(lambda name, module: name == "netlink_dump" and not module, 0x1000)
+    only_function("netlink_dump")
     done = []
     for number in range(1, ENOUGH):
         with inside(her_net):
@@ -331,7 +346,7 @@ def load():
     sh("ip -n far link del wg0")
     alice(nl.link_del, "wg0")
     sh("rmmod wireguard")
-    only(lambda name, module: name == "do_init_module" and not module, 0x1000)
+    only_function("do_init_module")
     failed = []
     for number in range(1, ENOUGH):
         answer, hit = attempt(number, load_module)
@@ -363,7 +378,7 @@ def unload():
     for number in range(1, ENOUGH):
         load_module().or_raise()
         nl.forget_family()
-        only(of_module, 0x4000)
+        only_module()
         with inside("last"):
             nl.link_add("wg0").or_raise()
             nl.wg_set("wg0", private_key=os.urandom(32), peers=[
@@ -388,7 +403,7 @@ def furnish():
     """All devices, of a module that was loaded just now."""
     global far_key
     nl.forget_family()
-    only(of_module, 0x4000)
+    only_module()
     sh("""ip -n far link add wg0 type wireguard
           ip -n far addr add 192.168.77.2/24 dev wg0
           ip -n far link set wg0 up""")
@@ -433,9 +448,9 @@ def reliable_memory():
     """Whatever a scenario that broke off has left on."""
     for kind in KINDS:
         tell(kind, probability=0)
-    only(of_module, 0x4000)
+    only_module()
 
 
-only(of_module, 0x4000)
+only_module()
 build()
 tap.run(before_each=reliable_memory)

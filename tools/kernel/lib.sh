@@ -76,11 +76,15 @@ need_host() {
 	command -v apt-get >/dev/null || die "this machine lacks: ${missing[*]}"
 	note "installing on this machine: ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive
+	# apt does not wait for another one of its kind.
+	exec 7>"$cache/host-packages.lock"
+	flock 7
 	if ! "${install[@]}" >"$cache/host-packages.log" 2>&1; then
 		# A fresh machine has no package lists, or old ones.
 		quietly "$cache/host-packages.log" apt-get update
 		quietly "$cache/host-packages.log" "${install[@]}"
 	fi
+	exec 7>&-
 }
 
 # --- the archive ------------------------------------------------------------
