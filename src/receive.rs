@@ -112,15 +112,10 @@ fn data(dev: &Dev, mut skb: Skb) {
     let Some(header) = DataHeader::parse(skb.view().linear()) else {
         return skb.free(Fate::Dropped);
     };
-    let control_counter = header.counter;
-    {
-        let mut packet = skb.packet();
-        let control = packet.control_mut();
-        control.ds = ds;
-        control.nonce = control_counter;
-    }
+    let (counter, receiver) = (header.counter, header.receiver);
+    skb.packet().note_message(counter, ds);
     let bh = BhGuard::new();
-    let Some(keypair) = dev.index.keypair(&bh, header.receiver) else {
+    let Some(keypair) = dev.index.keypair(&bh, receiver) else {
         return skb.free(Fate::Dropped);
     };
     if keypair.peer.is_dead() {

@@ -86,7 +86,7 @@ fn stage(peer: &Peer, mut segments: SkbList, mtu: u32) {
         if let Some(mut skb) = skb.unshare() {
             // Its route was needed for an ICMP error at most, up to here.
             skb.drop_route();
-            skb.packet().control_mut().mtu = mtu;
+            skb.packet().note_mtu(mtu);
             packets.push_back(skb);
         }
     }
@@ -106,7 +106,7 @@ pub(crate) fn keepalive(peer: &RcuArc<Peer>) {
         let Some(mut skb) = Skb::empty(dev) else {
             return;
         };
-        skb.packet().control_mut().mtu = dev.mtu();
+        skb.packet().note_mtu(dev.mtu());
         debug::peer(
             dev,
             c"Sending keepalive packet to",
@@ -156,9 +156,7 @@ fn assign_counters(keypair: &Keypair, packets: &mut SkbList) -> bool {
         let Some(counter) = keypair.next_counter() else {
             return false;
         };
-        let control = packet.control_mut();
-        control.ds = ds;
-        control.nonce = counter;
+        packet.note_message(counter, ds);
     }
     true
 }

@@ -96,11 +96,26 @@ impl<'a> Packet<'a> {
         unsafe { &*(&raw const (*self.raw()).cb).cast() }
     }
 
-    /// The control block, to be changed.
+    /// The control block, to be changed. Not for drivers: the owner in it is a reference that stays
+    /// with this packet.
     #[inline]
-    pub(crate) fn control_mut(&mut self) -> &mut Control {
+    pub(super) fn control_mut(&mut self) -> &mut Control {
         // SAFETY: As for `control`, with exclusive access.
         unsafe { &mut *(&raw mut (*self.raw()).cb).cast() }
+    }
+
+    /// Notes the message counter, and the DS field of the outer header.
+    #[inline]
+    pub(crate) fn note_message(&mut self, nonce: u64, ds: u8) {
+        let control = self.control_mut();
+        control.nonce = nonce;
+        control.ds = ds;
+    }
+
+    /// Notes the MTU that bounds its padding.
+    #[inline]
+    pub(crate) fn note_mtu(&mut self, mtu: u32) {
+        self.control_mut().mtu = mtu;
     }
 
     /// Bytes from the current start of the packet to its end.
