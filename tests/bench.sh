@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench.sh : the benchmark runs, and finds something for each of its rows. How
-# much says nothing: it looks for a moment only, and other suites run meanwhile.
+# bench.sh : the benchmark runs, and finds something in the same rows for both
+# modules. How much says nothing: it looks for a moment only, and other suites run
+# meanwhile.
 #
 # lane: guests
 
