@@ -10,47 +10,45 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-found=target/bench/quick
-rm -rf "$found"
+rm -rf target/bench/quick
 if make -s bench-quick; then
 	echo "ok the benchmark runs to its end"
 else
 	echo "not ok the benchmark runs to its end"
 	exit 1
 fi
-python3 - "$found" <<'END'
+exec python3 -B - <<'END'
 import json
 import sys
 from pathlib import Path
 
-folder = Path(sys.argv[1])
-rows = {}
-others = set()
-for line in folder.joinpath("values.json").read_text(encoding="utf-8").splitlines():
-    found = json.loads(line)
-    if "module" in found:
-        rows.setdefault(found["module"], set()).update(
-            name for name, value in found["values"].items() if value is not None)
-    others.update(found)
-failed = False
+sys.path.insert(0, "tests/guest/lib")
+import tap  # noqa: E402
+from tap import check, scenario  # noqa: E402
 
 
-def check(good, what, *why):
-    global failed
-    print("ok" if good else "not ok", what)
-    for line in () if good else why:
-        print("#  ", line)
-    failed |= not good
+@scenario
+def results():
+    """What it has written."""
+    folder = Path("target/bench/quick")
+    rows = {}
+    others = set()
+    for line in folder.joinpath("values.json").read_text(encoding="utf-8").splitlines():
+        found = json.loads(line)
+        if "module" in found:
+            rows.setdefault(found["module"], set()).update(
+                name for name, value in found["values"].items() if value is not None)
+        others.update(found)
+    theirs, ours = rows.get("c", set()), rows.get("ours", set())
+    check(len(theirs) > 50, "it measures the kernel's own module", rows.keys())
+    check(theirs <= ours, "and ours in each of the same things", theirs - ours)
+    check(any("move" in name for name in ours), "and how it moves")
+    check("limit" in others, "it measures what the cipher can do", others)
+    table = folder.joinpath("results.md").read_text(encoding="utf-8")
+    check(table.count("\n|") > 30, "its report is a table", table)
+    check(all(folder.joinpath(name).stat().st_size for name in ("traffic.svg", "the-rest.svg")),
+          "with plots")
 
 
-check(len(rows.get("c", ())) > 50, "it measures the kernel's own module", rows.keys())
-check(rows.get("c", set()) <= rows.get("ours", set()), "and ours in each of the same things",
-      rows.get("c", set()) - rows.get("ours", set()))
-check(any("move" in name for name in rows.get("ours", ())), "and how it moves")
-check("limit" in others, "it measures what the cipher can do", others)
-table = folder.joinpath("results.md").read_text(encoding="utf-8")
-check(table.count("\n|") > 30, "its report is a table", table)
-check(all(folder.joinpath(name).stat().st_size for name in ("traffic.svg", "the-rest.svg")),
-      "with plots")
-sys.exit(failed)
+tap.run()
 END
