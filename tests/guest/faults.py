@@ -10,7 +10,6 @@ The world: alice has a device wg0 in a netns of hers, its peer is in the netns `
 can leave from the initial netns and from `other'.
 """
 
-import ctypes
 import glob
 import os
 import socket
@@ -31,13 +30,10 @@ KINDS = ("failslab", "fail_page_alloc")
 NO_MEMORY = ("ENOMEM", "ENOBUFS", "ENFILE")
 # More than any operation makes.
 ENOUGH = 400
-# Numbers of system calls.
-DELETE_MODULE, FINIT_MODULE = 176, 313
 PORT = 5000
 GOOD = {"init": (100, 101), "other": (102, 103)}
 
 text_size = 0
-libc = ctypes.CDLL(None, use_errno=True)
 alice = None
 her_net = None
 # Alice's descriptor of the netns `other'.
@@ -334,11 +330,7 @@ def dumps():
 
 
 def load_module():
-    file = os.open("/wg/wireguard.ko", os.O_RDONLY)
-    bad = libc.syscall(FINIT_MODULE, file, b"", 0)
-    answer = nl.Answer(ctypes.get_errno() if bad else 0)
-    os.close(file)
-    return answer
+    return nl.Answer(world.load_module())
 
 
 @scenario
@@ -366,8 +358,7 @@ def load():
 
 
 def unload_module():
-    bad = libc.syscall(DELETE_MODULE, b"wireguard", os.O_NONBLOCK)
-    return nl.Answer(ctypes.get_errno() if bad else 0)
+    return nl.Answer(world.unload_module())
 
 
 @scenario

@@ -11,7 +11,6 @@ back when nothing holds the netns any more. And the kernel counts namespaces, up
 trace of one is gone; in the end that count has to be what it was.
 """
 
-import ctypes
 import errno
 import itertools
 import os
@@ -26,15 +25,13 @@ import tap  # noqa: E402
 import world  # noqa: E402
 from actor import Actor, drop_user, new_namespaces  # noqa: E402
 from tap import check, scenario  # noqa: E402
-from world import inside, ping  # noqa: E402
+from world import inside, ping, reaches  # noqa: E402
 
 PORT = 7000
-MODULE = f"/lib/modules/{os.uname().release}/updates/wireguard.ko"
 LIMIT = "/proc/sys/user/max_net_namespaces"
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
 # How many orders are tried; a kernel that looks for leaks takes ten times as long for each.
 ORDERS = int(os.environ.get("ORDERS") or (16 if world.debugs() else 120))
-libc = ctypes.CDLL(None, use_errno=True)
 
 keys = {}
 far = None
@@ -45,17 +42,14 @@ numbers = itertools.count(1000)
 
 def unload():
     """Unloads the module; whether that was possible at once."""
-    return libc.syscall(176, b"wireguard", os.O_NONBLOCK) == 0
+    return not world.unload_module()
 
 
 def load():
     nl.forget_family()
-    fd = os.open(MODULE, os.O_RDONLY)
-    try:
-        if libc.syscall(313, fd, b"", 0):
-            raise OSError(ctypes.get_errno(), "finit_module")
-    finally:
-        os.close(fd)
+    error = world.load_module()
+    if error:
+        raise OSError(error, "finit_module")
 
 
 def loaded():
@@ -159,7 +153,7 @@ class Round:
         self.home = self.d
         self.deleted = False
         create(self.d, self.t)
-        if not ping(self.d.fd, "192.168.88.2"):
+        if not reaches(self.d.fd, "192.168.88.2"):
             raise RuntimeError("nothing gets through to begin with")
 
     def there(self):
@@ -181,7 +175,7 @@ class Round:
                 # Moved to another netns while it had no sockets, it could not come up.
                 nl.link_up("wg0").or_raise()
             # A handshake that began just before may have to wait for its second try.
-            if not ping(self.home.fd, "192.168.88.2", 8):
+            if not reaches(self.home.fd, "192.168.88.2"):
                 raise RuntimeError("nothing gets through after the sockets moved")
 
     def move_device(self):
@@ -429,7 +423,7 @@ def at_the_same_time():
     with inside(d.fd):
         nl.link_up("wg0")
         nl.wg_set("wg0", netns_fd=u.fd)
-    check(ping(d.fd, "192.168.88.2", 6), "after moves, flaps and ends at once the device works",
+    check(reaches(d.fd, "192.168.88.2"), "after moves, flaps and ends at once the device works",
           problem)
     tap.note(f"{moved} moves, {ends} namespaces ended")
     for net in (d, u, short):
@@ -465,7 +459,7 @@ def at_the_same_time():
         furnish_far()
     check(gone, "the module unloads while its devices are in use")
     create(d, t)
-    check(ping(d.fd, "192.168.88.2", 6), "and works when it is loaded again")
+    check(reaches(d.fd, "192.168.88.2"), "and works when it is loaded again")
     for net in (d, t, u):
         net.close()
     check(d.gone() and t.gone() and u.gone(), "and all of it ends")
