@@ -217,6 +217,7 @@ impl<T: Shared> Inner<T> {
     ///
     /// The count has dropped to zero just now.
     #[cold]
+    #[inline(never)]
     unsafe fn release(this: NonNull<Self>) {
         // SAFETY: The object is freed by the callback queued below and not before.
         unsafe { this.as_ref() }.data.last_reference();

@@ -425,7 +425,7 @@ def at_the_same_time():
         nl.wg_set("wg0", netns_fd=u.fd)
     check(reaches(d.fd, "192.168.88.2"), "after moves, flaps and ends at once the device works",
           problem)
-    tap.note(f"{moved} moves, {ends} namespaces ended")
+    check(moved and ends, f"{moved} moves while {ends} namespaces ended")
     for net in (d, u, short):
         net.close()
     check(d.gone() and u.gone() and short.gone(), "and all of it ends")

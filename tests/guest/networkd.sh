@@ -58,6 +58,7 @@ settings() {
 }
 as_before() { settings | diff /tmp/settings - ; }
 sockets_in() { [ "$(wg-ours show wg7 transit-netns)" = "$1" ]; }
+addressed() { ip -4 address show wg7 | grep -F "inet $1/"; }
 # networkd has said nothing more, and in time enough to do so.
 quiet() {
 	sleep 3
@@ -105,8 +106,13 @@ check "networkd does nothing about it" quiet "$lines"
 check "for networkd the device is as before" state routable configured
 check "and it is" as_before
 
+echo Address=10.77.0.9/24 >/tmp/address
+sed -i '/^Address=/r /tmp/address' /etc/systemd/network/wg7.network
 check "networkd can read its files again" kill -HUP "$networkd"
-check "and still has the device set up" soon state routable configured
+check "what is new there is done" soon addressed 10.77.0.9
+check "and the device still set up" soon state routable configured
+check "the sockets stay where they are" sockets_in blue
+settings >/tmp/settings
 stop
 start
 check "networkd takes the device over when it is started again" soon state routable configured

@@ -161,7 +161,13 @@ pub fn request(rng: &mut Rng, world: &World, set: bool) -> Vec<Attribute> {
     }
     // What makes the device wait for the machine would have it do nothing else.
     if sometimes(rng, 12) {
-        tree.push(bytes(6, &(20_000 + rng.u16(..64)).to_ne_bytes()));
+        let port = if sometimes(rng, 4) {
+            // What takes a right.
+            [53, 80, 1023][rng.usize(..3)]
+        } else {
+            20_000 + rng.u16(..64)
+        };
+        tree.push(bytes(6, &port.to_ne_bytes()));
     }
     if sometimes(rng, 3) {
         tree.push(bytes(7, &rng.u32(..4).to_ne_bytes()));
