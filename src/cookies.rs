@@ -107,7 +107,9 @@ impl CookieChecker {
         if !valid {
             return Verdict::Drop;
         }
-        if !is_under_load(waiting, Instant(time::boottime_ns())) {
+        let now = Instant(time::boottime_ns());
+        if !is_under_load(waiting, now) {
+            self.limiter.sweep(now);
             return Verdict::Process;
         }
         let Some(source) = source(skb) else {

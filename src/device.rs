@@ -156,9 +156,9 @@ impl netdev::Driver for Device {
         drop(dev.transit.swap(None).wait());
         // What came in before is counted, and the counters go before the peers do. Workers of
         // handshakes are not waited for in the queue: a machine that goes to sleep would stop them
-        // there.
-        dev.handshakes.cancel();
+        // there. Nor for more of them than they are at.
         while dev.handshakes.ring().consume().is_some() {}
+        dev.handshakes.cancel();
         dev.handshakes_waiting.store(0, Ordering::Relaxed);
         dev.crypt_wq.flush();
         for peer in &config.peers {

@@ -146,10 +146,7 @@ impl Job<Received<Device>> for ReceiveHandshakes {
         let waiting = dev.handshakes_waiting.load(Ordering::Relaxed);
         receive(&dev, &skb, waiting);
         skb.free(Fate::Consumed);
-        // Zero if the device has been down meanwhile.
-        let _ = dev
-            .handshakes_waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        dev.handshakes_waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -238,7 +235,7 @@ fn note_endpoint(peer: &Peer, skb: &Skb) {
 fn receive_cookie(dev: &Dev, reply: &CookieReply) {
     if let Some(peer) = dev.index.either(reply.receiver) {
         if !peer.cookie.write().consume_reply(reply, now()) {
-            debug::device(dev.netdev(), c"Could not decrypt invalid cookie response");
+            debug::often(dev.netdev(), c"Could not decrypt invalid cookie response");
         }
     }
 }

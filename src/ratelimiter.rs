@@ -107,7 +107,10 @@ impl RateLimiter {
     }
 
     /// Forgets sources that have been silent, every now and then.
-    fn sweep(&self, now: Instant) {
+    pub(crate) fn sweep(&self, now: Instant) {
+        if self.entries.load(Ordering::Relaxed) == 0 {
+            return;
+        }
         let swept = self.swept.load(Ordering::Relaxed);
         if now.0.wrapping_sub(swept) < SWEEP_NS
             || self

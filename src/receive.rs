@@ -28,7 +28,7 @@ use crate::{
     send,
     timers::PeerTimers,
 };
-use core::sync::atomic::Ordering;
+use core::{net::IpAddr, sync::atomic::Ordering};
 
 /// Takes a packet from a socket. Softirq context.
 pub(crate) fn packet(dev: &Dev, mut skb: Skb) {
@@ -81,7 +81,8 @@ fn handshake(dev: &Dev, skb: Skb) {
     }
     let item = Received::new(skb, dev.get());
     let ring = dev.handshakes.ring();
-    let waiting = dev.handshakes_waiting.load(Ordering::Relaxed);
+    // Before the item can be found, so that whoever deals with it takes off what was added.
+    let waiting = dev.handshakes_waiting.fetch_add(1, Ordering::Relaxed);
     // In a flood, CPUs do not wait for each other to throw packets on the heap.
     let queued = if waiting as usize > MAX_QUEUED_HANDSHAKES / 2 {
         ring.try_produce(item)
@@ -89,11 +90,9 @@ fn handshake(dev: &Dev, skb: Skb) {
         ring.produce(item)
     };
     match queued {
-        Ok(()) => {
-            dev.handshakes_waiting.fetch_add(1, Ordering::Relaxed);
-            dev.handshakes.kick(&dev.handshake_receive_wq);
-        }
+        Ok(()) => dev.handshakes.kick(&dev.handshake_receive_wq),
         Err(item) => {
+            dev.handshakes_waiting.fetch_sub(1, Ordering::Relaxed);
             let (skb, dev) = item.into_parts();
             debug::stranger(
                 dev.netdev(),
@@ -179,7 +178,13 @@ pub(crate) fn deliver(peer: Ref<'_, Peer>, context: &PollContext<'_>, budget: u3
         done = done.wrapping_add(1);
         while let Some(mut skb) = packets.pop_front() {
             let counter = skb.packet().control().nonce;
-            if outcome == Outcome::Failed || !keypair.is_new(counter) {
+            if outcome == Outcome::Failed {
+                skb.free(Fate::Consumed);
+                continue;
+            }
+            if !keypair.is_new(counter) {
+                let (dev, address) = (peer.device.netdev(), peer.endpoint.address());
+                debug::peer(dev, c"Packet has invalid nonce from", peer.id, address);
                 skb.free(Fate::Consumed);
                 continue;
             }
@@ -238,13 +243,27 @@ fn consume(
             count(len);
         }
         Err(reason) => {
-            let (what, stat) = match reason {
-                Dishonest::Type => (c"Packet is neither ipv4 nor ipv6 from", Stat::RxFrameErrors),
-                Dishonest::Size => (c"Packet has incorrect size from", Stat::RxLengthErrors),
-                Dishonest::Source => (c"Packet has unallowed src IP from", Stat::RxFrameErrors),
+            let (id, endpoint) = (peer.id, peer.endpoint.address());
+            let stat = match reason {
+                Dishonest::Type => {
+                    debug::peer(
+                        netdev,
+                        c"Packet is neither ipv4 nor ipv6 from",
+                        id,
+                        endpoint,
+                    );
+                    Stat::RxFrameErrors
+                }
+                Dishonest::Size => {
+                    debug::peer(netdev, c"Packet has incorrect size from", id, endpoint);
+                    Stat::RxLengthErrors
+                }
+                Dishonest::Source(ip) => {
+                    debug::not_its_ip(netdev, ip, id, endpoint);
+                    Stat::RxFrameErrors
+                }
                 Dishonest::OutOfMemory => return skb.free(Fate::Consumed),
             };
-            debug::peer(netdev, what, peer.id, peer.endpoint.address());
             netdev.count(Stat::RxErrors, 1);
             netdev.count(stat, 1);
             skb.free(Fate::Consumed);
@@ -256,7 +275,7 @@ fn consume(
 enum Dishonest {
     Type,
     Size,
-    Source,
+    Source(IpAddr),
     OutOfMemory,
 }
 
@@ -292,7 +311,7 @@ fn unwrap(peer: &Peer, context: &PollContext<'_>, skb: &mut Skb) -> Result<(), D
         return Err(Dishonest::OutOfMemory);
     }
     if !peer.device.allowed_ips.belongs(context, source, peer) {
-        return Err(Dishonest::Source);
+        return Err(Dishonest::Source(source));
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ use kernel::prelude::*;
 pub(crate) fn packet(dev: &Dev, mut skb: Skb) -> Result {
     let netdev = dev.netdev();
     let Some(destination) = destination(&skb) else {
-        debug::device(netdev, c"Invalid IP packet");
+        debug::often(netdev, c"Invalid IP packet");
         netdev.count(Stat::TxErrors, 1);
         return Err(EPROTONOSUPPORT);
     };
@@ -37,11 +37,7 @@ pub(crate) fn packet(dev: &Dev, mut skb: Skb) -> Result {
         dev.allowed_ips.lookup(&bh, destination)
     };
     let Some(peer) = peer else {
-        debug::stranger(
-            netdev,
-            c"No peer has allowed IPs matching",
-            Some((destination, 0).into()),
-        );
+        debug::no_peer_for(netdev, destination);
         return refuse(dev, skb, ENOKEY);
     };
     if !peer.endpoint.is_set() {

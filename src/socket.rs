@@ -6,6 +6,7 @@ use crate::{
     device::{Dev, Device},
     endpoint::{Endpoint, Memory},
     kernel::{
+        debug,
         rcu::BhGuard,
         route::{Flow4, Flow6},
         skb::Skb,
@@ -56,11 +57,15 @@ fn send(
     memory: Memory<'_>,
 ) -> Result {
     skb.leave_through(dev.netdev(), transit.mark);
-    match endpoint.address() {
+    let sent = match endpoint.address() {
         Some(SocketAddr::V4(to)) => send4(bh, transit, skb, endpoint, to, ds, memory),
         Some(SocketAddr::V6(to)) => send6(bh, transit, skb, endpoint, to, ds, memory),
         None => Err(EAFNOSUPPORT),
+    };
+    if sent.is_err() {
+        debug::stranger(dev.netdev(), c"No route to", endpoint.address());
     }
+    sent
 }
 
 fn send4(

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Messages that are printed only where dynamic debug asks for them.
+//! Messages that are printed only where dynamic debug asks for them. None of it is worth room in
+//! whoever has something to say.
 
 use super::{bindings, netdev::NetDevice};
-use core::{mem::MaybeUninit, net::SocketAddr};
+use core::{
+    mem::MaybeUninit,
+    net::{IpAddr, SocketAddr},
+};
 use kernel::{prelude::*, str::CStr};
 
 /// Calls `act` with the C form of an address, of which an unspecified one prints as such.
@@ -36,6 +40,8 @@ fn with_sockaddr<R>(
 }
 
 /// Says `what` about peer number `id` and its endpoint.
+#[cold]
+#[inline(never)]
 pub(crate) fn peer(dev: &NetDevice, what: &'static CStr, id: u64, endpoint: Option<SocketAddr>) {
     with_sockaddr(endpoint, |address| {
         // SAFETY: Both strings are terminated, and the address is a valid one.
@@ -46,6 +52,8 @@ pub(crate) fn peer(dev: &NetDevice, what: &'static CStr, id: u64, endpoint: Opti
 }
 
 /// Says `what` about a stranger's packet.
+#[cold]
+#[inline(never)]
 pub(crate) fn stranger(dev: &NetDevice, what: &'static CStr, address: Option<SocketAddr>) {
     with_sockaddr(address, |address| {
         // SAFETY: As above.
@@ -53,7 +61,31 @@ pub(crate) fn stranger(dev: &NetDevice, what: &'static CStr, address: Option<Soc
     });
 }
 
+/// Says that a packet to `ip` has nowhere to go.
+#[cold]
+#[inline(never)]
+pub(crate) fn no_peer_for(dev: &NetDevice, ip: IpAddr) {
+    with_sockaddr(Some((ip, 0).into()), |ip| {
+        // SAFETY: As above.
+        unsafe { bindings::wg_debug_no_peer(dev.name_ptr(), ip) };
+    });
+}
+
+/// Says that a packet from `ip` came from peer number `id`, which may not have it.
+#[cold]
+#[inline(never)]
+pub(crate) fn not_its_ip(dev: &NetDevice, ip: IpAddr, id: u64, endpoint: Option<SocketAddr>) {
+    with_sockaddr(Some((ip, 0).into()), |ip| {
+        with_sockaddr(endpoint, |address| {
+            // SAFETY: As above.
+            unsafe { bindings::wg_debug_source(dev.name_ptr(), ip, id, address) };
+        });
+    });
+}
+
 /// Says that peer number `id` came or went.
+#[cold]
+#[inline(never)]
 pub(crate) fn peer_life(dev: &NetDevice, id: u64, what: &'static CStr) {
     let kind = c"Peer";
     // SAFETY: All strings are terminated.
@@ -63,6 +95,8 @@ pub(crate) fn peer_life(dev: &NetDevice, id: u64, what: &'static CStr) {
 }
 
 /// Says that a keypair of peer number `peer`'s came or went.
+#[cold]
+#[inline(never)]
 pub(crate) fn keypair_life(dev: &NetDevice, id: u64, what: &'static CStr, peer: u64) {
     // SAFETY: As above.
     unsafe {
@@ -70,7 +104,17 @@ pub(crate) fn keypair_life(dev: &NetDevice, id: u64, what: &'static CStr, peer: 
     }
 }
 
+/// Says `what` about a device, unless much is said already.
+#[cold]
+#[inline(never)]
+pub(crate) fn often(dev: &NetDevice, what: &'static CStr) {
+    // SAFETY: As above.
+    unsafe { bindings::wg_debug_often(dev.name_ptr(), what.as_char_ptr()) };
+}
+
 /// Says `what` about a device.
+#[cold]
+#[inline(never)]
 pub(crate) fn device(dev: &NetDevice, what: &'static CStr) {
     // SAFETY: As above.
     unsafe { bindings::wg_debug_dev(dev.name_ptr(), what.as_char_ptr()) };

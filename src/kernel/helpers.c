@@ -695,6 +695,22 @@ void wg_debug_addr(const char *dev, const char *what, const void *endpoint)
 	net_dbg_ratelimited("%s: %s %pISpfsc\n", dev, what, endpoint);
 }
 
+void wg_debug_no_peer(const char *dev, const void *ip)
+{
+	net_dbg_ratelimited("%s: No peer has allowed IPs matching %pISc\n", dev, ip);
+}
+
+void wg_debug_source(const char *dev, const void *ip, u64 peer, const void *endpoint)
+{
+	net_dbg_ratelimited("%s: Packet has unallowed src IP (%pISc) from peer %llu (%pISpfsc)\n",
+			    dev, ip, peer, endpoint);
+}
+
+void wg_debug_often(const char *dev, const char *what)
+{
+	net_dbg_ratelimited("%s: %s\n", dev, what);
+}
+
 void wg_debug_object(const char *dev, const char *kind, u64 id, const char *what)
 {
 	pr_debug("%s: %s %llu %s\n", dev, kind, id, what);

@@ -191,6 +191,9 @@ const struct genl_info *wg_genl_info_dump(struct netlink_callback *cb);
 /* Messages, for dynamic debug. */
 void wg_debug_peer(const char *dev, const char *what, u64 peer, const void *endpoint);
 void wg_debug_addr(const char *dev, const char *what, const void *endpoint);
+void wg_debug_no_peer(const char *dev, const void *ip);
+void wg_debug_source(const char *dev, const void *ip, u64 peer, const void *endpoint);
+void wg_debug_often(const char *dev, const char *what);
 void wg_debug_object(const char *dev, const char *kind, u64 id, const char *what);
 void wg_debug_keypair(const char *dev, u64 id, const char *what, u64 peer);
 void wg_debug_dev(const char *dev, const char *what);
