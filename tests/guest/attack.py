@@ -38,6 +38,7 @@ from tap import check, scenario  # noqa: E402
 from world import inside, ping, ports, sh  # noqa: E402
 
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
+CAP_NET_BIND_SERVICE = 10
 RACES = int(os.environ.get("RACES", "250"))
 
 GOOD = (100, 101)
@@ -656,6 +657,47 @@ def privileged_programs():
     hers.close()
     for fd in pair:
         os.close(fd)
+
+
+def set_through(number, **words):
+    """Sends a request by a netlink socket that somebody else may have opened."""
+    with socket.socket(fileno=os.dup(number)) as sock:
+        return nl.wg_set("wg0", sock=sock, **words)
+
+
+def join_with_less(user, net):
+    join(user, net)
+    actor.drop_capabilities(CAP_NET_BIND_SERVICE)
+
+
+@scenario
+def other_programs():
+    """Who sends is almost, and not quite, who opened the netlink socket."""
+    device()
+    pair = udp(socket.AF_INET), udp(socket.AF_INET6)
+    first = second_in(alice)
+    user = os.open(f"/proc/{alice.pid}/ns/user", os.O_RDONLY)
+    weak = Actor(join_with_less, user, net_of(alice))
+    os.close(user)
+    opened = {who: actor.take(who, who(open_genl)) for who in (alice, first, weak)}
+    # They have the descriptors from here. Both but the outsider have all rights in her namespaces.
+    second = second_in(alice)
+    outsider = Actor(actor.drop_user)
+    for what, sender, opener, error in (
+            ("it is another user's process", second, alice, "EPERM"),
+            ("it has a right that the opener lacks", second, weak, "EPERM"),
+            ("it is outside her user namespace", outsider, alice, "EPERM"),
+            ("it has the same rights, where it shows what it has", second, first, "OK")):
+        before = state()
+        answer = sender(set_through, opened[opener], port=6025, **proof(pair))
+        changed = differences(before, state()) if error != "OK" else ()
+        check(answer.name == error and not changed, f"{what}: {error}", answer, *changed)
+        answer = sender(set_through, opened[opener], fwmark=0)
+        check(answer.name == "OK", "what takes no proof is done", answer)
+    for fd in (*opened.values(), *pair):
+        os.close(fd)
+    for who in (first, weak, second, outsider):
+        who.end()
 
 
 # --- marks and ports --------------------------------------------------------------------------

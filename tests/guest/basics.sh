@@ -20,7 +20,7 @@ check() { # DESCRIPTION COMMAND…
 	fi
 }
 loaded() { [ -d /sys/module/wireguard ]; }
-ours() { [ "$(cat /sys/module/wireguard/taint)" = OE ] && modinfo -n wireguard | grep -q /updates/; }
+ours() { grep -q O /sys/module/wireguard/taint && modinfo -n wireguard | grep -q /updates/; }
 unload() { rmmod wireguard && ! loaded; }
 features() { # of a device, as users see them
 	ethtool -k wg0 | grep -E '^(rx-checksumming|tx-checksum-ip-generic|tx-scatter-gather|scatter-gather|generic-segmentation-offload|generic-receive-offload|tcp-segmentation-offload):'

@@ -476,6 +476,47 @@ def seek(net, seconds):
     return heard
 
 
+def keep_marking(net, seconds):
+    """Sets the mark of the device that is in a netns now and then. What was said to that."""
+    enter(net)
+    heard = set()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        heard.add(nl.wg_set("wg0", fwmark=1).name)
+    return heard
+
+
+@scenario
+def requests_that_wait():
+    """Requests for a device that are not dealt with before it has moved away"""
+    here, there = Net(), Net()
+    with inside(here.fd):
+        nl.link_add("wg0").or_raise()
+    askers = [Actor() for _ in range(4)]
+    for asker in askers:
+        asker.start(keep_marking, here.fd, 3)
+    end = time.monotonic() + 3
+    moves = changed = 0
+    while time.monotonic() < end:
+        with inside(here.fd):
+            nl.link_move("wg0", there.fd).or_raise()
+        with inside(there.fd):
+            nl.wg_set("wg0", fwmark=7).or_raise()
+            time.sleep(0.01)
+            changed += nl.wg_get("wg0")["fwmark"] != 7
+            nl.link_move("wg0", here.fd).or_raise()
+        moves += 1
+    heard = [asker.result() for asker in askers]
+    for asker in askers:
+        asker.end()
+    check(all(one == {"OK", "ENODEV"} for one in heard) and moves > 5,
+          f"a device comes and goes, {moves} times", heard)
+    check(not changed, "elsewhere nobody has a say in it who found it here", changed)
+    here.close()
+    there.close()
+    check(here.gone() and there.gone(), "and both netns end")
+
+
 @scenario
 def vetoed():
     """Devices of names that the kernel refuses when they can be found already"""

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
@@ -151,6 +152,15 @@ def world():
             sorted(os.listdir("/tmp")))
 
 
+def settled():
+    """The same, when what is still going has gone."""
+    before, now = None, world()
+    while now != before:
+        time.sleep(0.3)
+        before, now = now, world()
+    return now
+
+
 def nothing_left(before, what):
     """Checks that there is no more than there was; the kernel may take a moment."""
     until(lambda: world() == before, 20)
@@ -171,7 +181,7 @@ def module_is_loaded():
 @scenario
 def command_uses_the_tunnel():
     """A page by its name, through the tunnel."""
-    before = world()
+    before = settled()
     status, text = tunneled("curl -sS http://web.example/file | sha256sum")
     wanted = sh("sha256sum </tmp/server/www/file")
     check((status, text) == (0, wanted), "curl gets a page by a name that only the tunnel's server knows", text)
@@ -233,7 +243,7 @@ def started(command, before=":"):
 @scenario
 def signals_and_crashes():
     """However it ends, nothing is left."""
-    before = world()
+    before = settled()
     pid, terminal = pty.fork()
     if pid == 0:
         # Whatever started the suite may ignore it.
@@ -317,7 +327,7 @@ def setting(name, value):
 
 def refused(what, parts, file="wg0.conf", options=()):
     """Checks that it ends before the command begins, saying all of this."""
-    before = world()
+    before = settled()
     status, text = said(TOOL, *options, file, "echo", "begun")
     good = status == NOT_SET_UP and "begun\n" not in text and all(part in text for part in parts)
     check(good and key()[:20] not in text, f"refused: {what}", status, text)
@@ -366,7 +376,7 @@ def wrong_inputs():
 @scenario
 def process_gets_the_tunnel():
     """A tunnel for a process that is there already."""
-    before = world()
+    before = settled()
     target = alice("unshare", "--user", "--map-root-user", "--net", "--mount", "sleep", "1000")
     await_that("sleep runs", lambda: processes().get(target.pid) == "sleep", 30)
     pid = str(target.pid)
