@@ -34,7 +34,7 @@ use crate::{
     transit::{self, Transit, Users},
 };
 use core::sync::atomic::{AtomicU32, Ordering};
-use kernel::{c_str, new_mutex, prelude::*, static_lock_class, str::CStr, sync::Mutex};
+use kernel::{new_mutex, prelude::*, static_lock_class, str::CStr, sync::Mutex};
 
 /// A device as the stack knows it.
 pub(crate) type Dev = netdev::Dev<Device>;
@@ -131,9 +131,9 @@ impl netdev::Driver for Device {
             encrypt <- ParallelQueue::new(MAX_QUEUED_PACKETS as i32, static_lock_class!()),
             decrypt <- ParallelQueue::new(MAX_QUEUED_PACKETS as i32, static_lock_class!()),
             handshakes <- ParallelQueue::new(MAX_QUEUED_HANDSHAKES as i32, static_lock_class!()),
-            crypt_wq: Workqueue::new(c_str!("wg-crypt-%s"), Kind::Crypt, name)?,
-            handshake_receive_wq: Workqueue::new(c_str!("wg-kex-%s"), Kind::HandshakeReceive, name)?,
-            handshake_send_wq: Workqueue::new(c_str!("wg-kex-%s"), Kind::HandshakeSend, name)?,
+            crypt_wq: Workqueue::new(c"wg-crypt", Kind::Crypt, name)?,
+            handshake_receive_wq: Workqueue::new(c"wg-kex", Kind::HandshakeReceive, name)?,
+            handshake_send_wq: Workqueue::new(c"wg-kex", Kind::HandshakeSend, name)?,
         }? Error)
     }
 
@@ -163,6 +163,8 @@ impl netdev::Driver for Device {
         dev.crypt_wq.flush();
         for peer in &config.peers {
             Napi::settle(&**peer);
+            // Nobody looks after these when the interface has gone, and the transit namespace goes.
+            peer.endpoint.forget_source();
             peer.purge_staged();
             peer.timers.stop();
             peer.forget_handshake();

@@ -121,9 +121,7 @@ pub(crate) struct EndpointCell {
     /// Which [`Transit`](crate::transit::Transit) source and routes belong to.
     generation: AtomicU64,
     #[pin]
-    lock: RwLockBh<()>,
-    #[pin]
-    cache: RouteCache,
+    routes: RwLockBh<RouteCache>,
 }
 
 impl EndpointCell {
@@ -132,8 +130,7 @@ impl EndpointCell {
         try_pin_init!(Self {
             words: [const { AtomicU64::new(0) }; WORDS],
             generation: AtomicU64::new(0),
-            lock <- new_rw!((), "wg_endpoint"),
-            cache <- RouteCache::new(),
+            routes <- new_rw!(RouteCache::new()?, "wg_endpoint"),
         }? Error)
     }
 
@@ -154,7 +151,7 @@ impl EndpointCell {
 
     /// The endpoint.
     pub(crate) fn get(&self) -> Endpoint {
-        let _guard = self.lock.read();
+        let _guard = self.routes.read();
         self.load()
     }
 
@@ -186,29 +183,29 @@ impl EndpointCell {
 
     #[cold]
     fn replace(&self, new: Endpoint, generation: u64) {
-        let mut guard = self.lock.write();
+        let mut routes = self.routes.write();
         for (word, value) in self.words.iter().zip(new.words) {
             word.store(value, Ordering::Relaxed);
         }
         if self.generation.load(Ordering::Relaxed) < generation {
             self.generation.store(generation, Ordering::Relaxed);
-            self.cache.reset_now(&mut guard);
+            routes.reset_now();
         } else {
-            self.cache.reset();
+            routes.reset();
         }
     }
 
     /// Forgets source and routes.
     pub(crate) fn forget_source(&self) {
-        let mut guard = self.lock.write();
+        let mut routes = self.routes.write();
         self.store_source([0; 3]);
-        self.cache.reset_now(&mut guard);
+        routes.reset_now();
     }
 
     /// The same for a caller who is reading, because the source turned out to be wrong.
-    fn forget_wrong_source(&self) {
+    fn forget_wrong_source(&self, routes: &RouteCache) {
         self.store_source([0; 3]);
-        self.cache.reset();
+        routes.reset();
     }
 
     /// Calls `act` with the endpoint, as it is to be used with sockets of `generation`.
@@ -222,17 +219,17 @@ impl EndpointCell {
         act: impl FnOnce(Endpoint, Memory<'_>) -> R,
     ) -> R {
         if self.generation.load(Ordering::Relaxed) < generation {
-            let mut guard = self.lock.write();
+            let mut routes = self.routes.write();
             if self.generation.load(Ordering::Relaxed) < generation {
                 self.store_source([0; 3]);
-                self.cache.reset_now(&mut guard);
+                routes.reset_now();
                 self.generation.store(generation, Ordering::Relaxed);
             }
         }
-        let _guard = self.lock.read();
+        let routes = self.routes.read();
         let mut endpoint = self.load();
         if self.generation.load(Ordering::Relaxed) == generation {
-            act(endpoint, Memory(Some(self)))
+            act(endpoint, Memory(Some((self, &routes))))
         } else {
             endpoint.forget_source();
             act(endpoint, Memory(None))
@@ -242,7 +239,7 @@ impl EndpointCell {
 
 /// What is remembered of former packets to the endpoint, if anything is.
 #[derive(Clone, Copy)]
-pub(crate) struct Memory<'a>(Option<&'a EndpointCell>);
+pub(crate) struct Memory<'a>(Option<(&'a EndpointCell, &'a RouteCache)>);
 
 impl<'a> Memory<'a> {
     /// Nothing.
@@ -251,13 +248,13 @@ impl<'a> Memory<'a> {
     /// The routes.
     #[inline]
     pub(crate) fn routes(self) -> Option<&'a RouteCache> {
-        self.0.map(|cell| &cell.cache)
+        self.0.map(|(_, routes)| routes)
     }
 
     /// The source is not good any more.
     pub(crate) fn forget_source(self) {
-        if let Some(cell) = self.0 {
-            cell.forget_wrong_source();
+        if let Some((cell, routes)) = self.0 {
+            cell.forget_wrong_source(routes);
         }
     }
 }

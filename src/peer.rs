@@ -129,6 +129,9 @@ impl WorkItem<{ Peer::CLEAR_WORK }> for Peer {
 impl Shared for Peer {
     fn last_reference(&self) {
         self.purge_staged();
+        // Up to here somebody may have sent by a route, whose namespace might not be there any more
+        // a grace period later.
+        self.endpoint.forget_source();
         debug::peer_life(self.device.netdev(), self.id, c"destroyed");
     }
 
@@ -253,6 +256,8 @@ impl Peer {
         dev.crypt_wq.flush();
         for peer in peers {
             Napi::stop(&**peer);
+            // The transit namespace may go before whoever still has a reference.
+            peer.endpoint.forget_source();
             // It may have been stopped with packets left, which refer to the peer by their session.
             for queue in [&peer.tx, &peer.rx] {
                 if let Some(mut rest) = queue.drain() {

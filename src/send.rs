@@ -199,7 +199,7 @@ impl Job<InFlight<Keypair>> for Encrypt {
 fn seal(packet: &mut Packet<'_>, keypair: &Keypair) -> bool {
     let control = packet.control();
     let (counter, mtu) = (control.nonce, control.mtu);
-    let padding = padding_for(packet.len() as usize, mtu as usize) as u32;
+    let padding = padding_for(packet.len() as usize, mtu as usize) as u8;
     let header = keypair.header(counter);
     let sealed = packet.seal(header, padding, counter, keypair.sending_key());
     if sealed {

@@ -121,9 +121,7 @@ impl Host for PeerTimers<'_> {
 }
 
 /// Runs in softirq context.
-fn expired(this: Ref<'_, Peer>, which: Which) {
-    // Nothing is left to be done for a peer that nobody refers to.
-    let Some(peer) = this.get() else { return };
+fn expired(peer: RcuArc<Peer>, which: Which) {
     let host = PeerTimers(peer.borrow());
     match peer.timer_state.expired(&host, which) {
         Action::None => (),
@@ -159,31 +157,31 @@ fn say(peer: &RcuArc<Peer>, what: &'static kernel::str::CStr) {
 }
 
 impl Expire<0> for Peer {
-    fn expired(this: Ref<'_, Self>) {
+    fn expired(this: RcuArc<Self>) {
         expired(this, Which::RetransmitHandshake);
     }
 }
 
 impl Expire<1> for Peer {
-    fn expired(this: Ref<'_, Self>) {
+    fn expired(this: RcuArc<Self>) {
         expired(this, Which::SendKeepalive);
     }
 }
 
 impl Expire<2> for Peer {
-    fn expired(this: Ref<'_, Self>) {
+    fn expired(this: RcuArc<Self>) {
         expired(this, Which::NewHandshake);
     }
 }
 
 impl Expire<3> for Peer {
-    fn expired(this: Ref<'_, Self>) {
+    fn expired(this: RcuArc<Self>) {
         expired(this, Which::ZeroKeyMaterial);
     }
 }
 
 impl Expire<4> for Peer {
-    fn expired(this: Ref<'_, Self>) {
+    fn expired(this: RcuArc<Self>) {
         expired(this, Which::PersistentKeepalive);
     }
 }

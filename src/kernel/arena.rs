@@ -233,6 +233,7 @@ impl<'a, V: Slot + Default> Writer<'a, V> {
             .extend_from_slice(&self.spare.numbers, GFP_KERNEL)
             .ok()?;
         self.spare.numbers = numbers;
+        const { assert!(align_of::<Node<V>>() <= 8) };
         let bytes = count.checked_mul(size_of::<Node<V>>())?;
         // Aligned enough: kmalloc gives multiples of eight, the others pages.
         let nodes = allocate(bytes).cast::<Node<V>>();

@@ -255,9 +255,9 @@ void wg_unregister_vmfork_notifier(struct notifier_block *nb)
 
 /* Workqueues, timers and NAPI. */
 
-struct workqueue_struct *wg_alloc_workqueue(const char *fmt, unsigned int flags, const char *name)
+struct workqueue_struct *wg_alloc_workqueue(const char *kind, unsigned int flags, const char *name)
 {
-	return alloc_workqueue(fmt, flags, 0, name);
+	return alloc_workqueue("%s-%s", flags, 0, kind, name);
 }
 
 void wg_init_work(struct work_struct *work, work_func_t func, struct lock_class_key *key)
@@ -289,7 +289,9 @@ void wg_netif_napi_del(struct napi_struct *napi)
 
 void wg_napi_synchronize(struct napi_struct *napi)
 {
-	napi_synchronize(napi);
+	/* Not napi_synchronize(), which does not wait for threads where there is one CPU. */
+	while (test_bit(NAPI_STATE_SCHED, &napi->state))
+		msleep(1);
 }
 
 void wg_napi_schedule(struct napi_struct *napi)

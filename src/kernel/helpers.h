@@ -92,7 +92,7 @@ int wg_register_vmfork_notifier(struct notifier_block *nb);
 void wg_unregister_vmfork_notifier(struct notifier_block *nb);
 
 /* Workqueues, timers and NAPI. */
-struct workqueue_struct *wg_alloc_workqueue(const char *fmt, unsigned int flags, const char *name);
+struct workqueue_struct *wg_alloc_workqueue(const char *kind, unsigned int flags, const char *name);
 void wg_init_work(struct work_struct *work, work_func_t func, struct lock_class_key *key);
 void wg_timer_init(struct timer_list *timer, void (*func)(struct timer_list *), const char *name,
 		   struct lock_class_key *key);

@@ -75,6 +75,7 @@ impl PollContext<'_> {
 /// that it is part of is leaked on its behalf. At all other times its state says that it is
 /// scheduled, so that scheduling it does nothing.
 #[pin_data]
+#[repr(C)]
 pub(crate) struct Napi<T> {
     #[pin]
     napi: Opaque<bindings::napi_struct>,

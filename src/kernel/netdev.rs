@@ -136,8 +136,15 @@ impl NetDevice {
 
     /// The namespace that it is in.
     pub(crate) fn net(&self, _rtnl: &Rtnl) -> Option<Net> {
-        // SAFETY: Under RTNL the device stays where it is, so the namespace is not freed.
-        unsafe { Net::try_get(bindings::wg_dev_net(self.as_ptr())) }
+        // SAFETY: Under RTNL a registered device stays where it is, so the namespace is not freed.
+        // One that is held beyond that may be the last to know of its own.
+        unsafe {
+            let registered = bindings::netdev_reg_state_NETREG_REGISTERED;
+            if u32::from((*self.as_ptr()).reg_state) > registered {
+                return None;
+            }
+            Net::try_get(bindings::wg_dev_net(self.as_ptr()))
+        }
     }
 
     /// Says whether it can carry traffic.
@@ -565,6 +572,13 @@ impl<D: Driver> LinkKind<D> {
             }? Error);
             pin_init::raw_try_init(private, init)?;
             bindings::netif_threaded_enable(dev);
+            let kind = D::kind();
+            // Before it can be found: whoever finds it may give it a link namespace, whose end looks
+            // for it here.
+            (*private)
+                .next
+                .store(kind.devices.load(Ordering::Relaxed), Ordering::Relaxed);
+            kind.devices.store(private, Ordering::Relaxed);
             if let Err(error) = to_result(bindings::register_netdevice(dev)) {
                 let state = u32::from((*dev).reg_state);
                 if state == bindings::netdev_reg_state_NETREG_UNREGISTERING {
@@ -572,15 +586,11 @@ impl<D: Driver> LinkKind<D> {
                     // whoever found it has let go.
                     (*dev).priv_destructor = Some(Self::destructor);
                 } else {
+                    kind.unlist(&Rtnl::held(), &*private);
                     ptr::drop_in_place(private);
                 }
                 return Err(error);
             }
-            let kind = D::kind();
-            (*private)
-                .next
-                .store(kind.devices.load(Ordering::Relaxed), Ordering::Relaxed);
-            kind.devices.store(private, Ordering::Relaxed);
             // Only now, since a `register_netdevice()` that fails early would call it.
             (*dev).priv_destructor = Some(Self::destructor);
             Ok(0)

@@ -172,9 +172,10 @@ impl<T: Shared> Inner<T> {
         }
     }
 
+    /// Raises a count, unless it is zero.
     #[inline]
-    fn get_unless_zero(&self) -> bool {
-        let mut now = self.refs.load(Ordering::Relaxed);
+    fn get_unless_zero(refs: &AtomicU32) -> bool {
+        let mut now = refs.load(Ordering::Relaxed);
         loop {
             match now {
                 0 => return false,
@@ -182,7 +183,7 @@ impl<T: Shared> Inner<T> {
                 _ => (),
             }
             // Wraps never: `now` is below `SATURATED`.
-            match self.refs.compare_exchange_weak(
+            match refs.compare_exchange_weak(
                 now,
                 now.wrapping_add(1),
                 Ordering::Acquire,
@@ -246,9 +247,9 @@ impl<T: Shared> Inner<T> {
     }
 
     fn allocate() -> Result<NonNull<Self>> {
+        const { assert!(align_of::<Self>() <= 8) };
         // SAFETY: A slab that was created has objects of this size and alignment, as each is used
-        // for the type that names it. What `kzalloc` returns is aligned for any such type: larger
-        // alignments than its own do not occur.
+        // for the type that names it. What `kzalloc` returns is aligned to eight bytes at least.
         let memory = unsafe {
             match T::slab() {
                 Some(slab) => {
@@ -305,6 +306,22 @@ impl<T: Shared> RcuArc<T> {
     pub(crate) fn into_raw(self) -> *const T {
         let value = &raw const **core::mem::ManuallyDrop::new(self);
         value
+    }
+
+    /// Takes a reference to an object, unless the last one has gone. The object may be being
+    /// dropped meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// `value` is or was the content of an [`RcuArc`], whose memory is not freed yet.
+    pub(crate) unsafe fn try_from_value(value: *const T) -> Option<Self> {
+        // SAFETY: By the contract `value` is inside an `Inner<T>`, of which nothing but the count
+        // is looked at.
+        unsafe {
+            let ptr = Inner::from_data(value);
+            // INVARIANT: The count was raised.
+            Inner::<T>::get_unless_zero(&(*ptr.as_ptr()).refs).then_some(Self { ptr })
+        }
     }
 
     /// Takes back a reference.
@@ -382,7 +399,7 @@ impl<'a, T: Shared> Ref<'a, T> {
     #[inline]
     pub(crate) fn get(self) -> Option<RcuArc<T>> {
         // INVARIANT: The count was raised.
-        self.0.get_unless_zero().then(|| RcuArc {
+        Inner::<T>::get_unless_zero(&self.0.refs).then(|| RcuArc {
             ptr: NonNull::from(self.0),
         })
     }

@@ -121,7 +121,8 @@ pub(crate) struct Received<D: Driver>(Skb, PhantomData<NetRef<D>>);
 impl<D: Driver> Received<D> {
     /// Binds the two together.
     pub(crate) fn new(mut skb: Skb, device: NetRef<D>) -> Self {
-        skb.packet().control_mut().owner = device.into_raw();
+        // SAFETY: The block belongs to whoever holds the packet.
+        unsafe { (*skb.control_block()).owner = device.into_raw() };
         // INVARIANT: The reference was just put there.
         Self(skb, PhantomData)
     }

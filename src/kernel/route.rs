@@ -7,12 +7,12 @@
 
 use super::{
     bindings,
-    lock::{RwBackend, WriteGuard},
     rcu::BhGuard,
     skb::Skb,
     udp::{Receiver, UdpSocket},
 };
 use core::{
+    cell::UnsafeCell,
     mem::{ManuallyDrop, MaybeUninit},
     net::{Ipv4Addr, Ipv6Addr},
     ptr::NonNull,
@@ -20,7 +20,6 @@ use core::{
 use kernel::{
     error::{from_err_ptr, to_result},
     prelude::*,
-    types::Opaque,
 };
 
 fn be32(address: Ipv4Addr) -> u32 {
@@ -254,10 +253,8 @@ impl<D: Receiver> UdpSocket<D> {
 /// # Invariants
 ///
 /// `cache` is initialised.
-#[pin_data(PinnedDrop)]
 pub(crate) struct RouteCache {
-    #[pin]
-    cache: Opaque<bindings::dst_cache>,
+    cache: UnsafeCell<bindings::dst_cache>,
 }
 
 // SAFETY: The cache is per CPU, and used with bottom halves disabled.
@@ -267,14 +264,20 @@ unsafe impl Sync for RouteCache {}
 
 impl RouteCache {
     /// An empty cache.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            // SAFETY: The slot is valid while the closure runs.
-            cache <- Opaque::try_ffi_init(|slot: *mut bindings::dst_cache| to_result(unsafe {
-                slot.write_bytes(0, 1);
-                bindings::dst_cache_init(slot, bindings::GFP_KERNEL_FLAGS)
-            })),
-        }? Error)
+    pub(crate) fn new() -> Result<Self> {
+        let mut cache = MaybeUninit::<bindings::dst_cache>::zeroed();
+        // SAFETY: It is no more than a pointer to memory of each CPU and a time, so all zeroes are
+        // valid, and it may be moved.
+        // INVARIANT: It is initialised where this succeeds.
+        unsafe {
+            to_result(bindings::dst_cache_init(
+                cache.as_mut_ptr(),
+                bindings::GFP_KERNEL_FLAGS,
+            ))?;
+            Ok(Self {
+                cache: UnsafeCell::new(cache.assume_init()),
+            })
+        }
     }
 
     /// The cached route, if it is still good, whose source address `flow` gets.
@@ -320,16 +323,14 @@ impl RouteCache {
     }
 
     /// Forgets and releases all routes at once, so that no device of theirs is held any longer.
-    /// `alone` is the lock that keeps all users out.
-    pub(crate) fn reset_now<T, B: RwBackend>(&self, _alone: &mut WriteGuard<'_, T, B>) {
-        // SAFETY: As above; nobody else is using the cache.
+    pub(crate) fn reset_now(&mut self) {
+        // SAFETY: As above; nobody else is using the cache, on any CPU.
         unsafe { bindings::dst_cache_reset_now(self.cache.get()) };
     }
 }
 
-#[pinned_drop]
-impl PinnedDrop for RouteCache {
-    fn drop(self: Pin<&mut Self>) {
+impl Drop for RouteCache {
+    fn drop(&mut self) {
         // SAFETY: Initialised by the type invariant, and nobody's any more.
         unsafe { bindings::dst_cache_destroy(self.cache.get()) };
     }

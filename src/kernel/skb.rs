@@ -82,12 +82,6 @@ impl<'a> Packet<'a> {
         self.0.as_ptr()
     }
 
-    #[inline]
-    fn skb(&self) -> &bindings::sk_buff {
-        // SAFETY: The packet is valid and borrowed for as long as `self`.
-        unsafe { self.0.as_ref() }
-    }
-
     /// The control block.
     #[inline]
     pub(crate) fn control(&self) -> &Control {
@@ -96,70 +90,72 @@ impl<'a> Packet<'a> {
         unsafe { &*(&raw const (*self.raw()).cb).cast() }
     }
 
-    /// The control block, to be changed. Not for drivers: the owner in it is a reference that stays
-    /// with this packet.
-    #[inline]
-    pub(super) fn control_mut(&mut self) -> &mut Control {
-        // SAFETY: As for `control`, with exclusive access.
-        unsafe { &mut *(&raw mut (*self.raw()).cb).cast() }
-    }
-
     /// Notes the message counter, and the DS field of the outer header.
     #[inline]
     pub(crate) fn note_message(&mut self, nonce: u64, ds: u8) {
-        let control = self.control_mut();
-        control.nonce = nonce;
-        control.ds = ds;
+        let control = Skb::control_ptr(self.0);
+        // SAFETY: As for `control`. Others may look at the state, but not at these.
+        unsafe {
+            (*control).nonce = nonce;
+            (*control).ds = ds;
+        }
     }
 
     /// Notes the MTU that bounds its padding.
     #[inline]
     pub(crate) fn note_mtu(&mut self, mtu: u32) {
-        self.control_mut().mtu = mtu;
+        // SAFETY: As above.
+        unsafe { (*Skb::control_ptr(self.0)).mtu = mtu };
     }
 
     /// Bytes from the current start of the packet to its end.
     #[inline]
     pub(crate) fn len(&self) -> u32 {
-        self.skb().len
+        // SAFETY: The packet is valid. No reference to all of it is made, here or below: a queue may
+        // be writing its link.
+        unsafe { (*self.raw()).len }
     }
 
     #[inline]
     fn head_len(&self) -> usize {
-        let skb = self.skb();
-        skb.len.wrapping_sub(skb.data_len) as usize
+        // SAFETY: The packet is valid.
+        let data_len = unsafe { (*self.raw()).data_len };
+        self.len().wrapping_sub(data_len) as usize
     }
 
     /// The bytes at the current start of the packet that are contiguous in memory.
     #[inline]
     pub(crate) fn linear(&self) -> &[u8] {
-        let skb = self.skb();
         // SAFETY: `head_len()` bytes from `data` on are initialised packet data. Whoever shares
         // them with us does not write them: that would need a copy first.
-        unsafe { slice::from_raw_parts(skb.data, self.head_len()) }
+        unsafe { slice::from_raw_parts((*self.raw()).data, self.head_len()) }
     }
 
     /// Contiguous bytes from `offset` bytes after the buffer's start to the end of the linear
     /// part; none where the offset is outside.
     #[inline]
     fn from_offset(&self, offset: u16) -> &[u8] {
-        let skb = self.skb();
-        // SAFETY: `head` is the start of the buffer, `data` is inside it, hence one allocation.
-        let end = unsafe { skb.data.offset_from(skb.head) } as usize;
+        // SAFETY: The packet is valid. `head` is the start of the buffer, `data` is inside it, hence
+        // one allocation.
+        let (head, end) = unsafe {
+            let skb = self.raw();
+            ((*skb).head, (*skb).data.offset_from((*skb).head) as usize)
+        };
         let end = end.wrapping_add(self.head_len());
         match end.checked_sub(usize::from(offset)) {
             // SAFETY: From `head + offset` to the tail is inside the buffer; header bytes before
             // `data` were packet data when they were pulled, or headroom, which is allocated, of
             // which only callers that know a header to be there make use. Nobody writes them.
-            Some(len) => unsafe { slice::from_raw_parts(skb.head.add(usize::from(offset)), len) },
+            Some(len) => unsafe { slice::from_raw_parts(head.add(usize::from(offset)), len) },
             None => &[],
         }
     }
 
     #[inline]
     fn headers(&self) -> &bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
-        // SAFETY: The union's two members are the same fields, once by name and once as a group.
-        unsafe { self.skb().__bindgen_anon_4.__bindgen_anon_1.as_ref() }
+        // SAFETY: The packet is valid. The union's two members are the same fields, once by name and
+        // once as a group.
+        unsafe { (*self.raw()).__bindgen_anon_4.__bindgen_anon_1.as_ref() }
     }
 
     #[inline]
@@ -222,11 +218,12 @@ impl<'a> Packet<'a> {
     pub(crate) fn seal(
         &mut self,
         header: [u8; 16],
-        padding: u32,
+        padding: u8,
         nonce: u64,
         key: &[u8; 32],
     ) -> bool {
         let skb = self.raw();
+        let padding = u32::from(padding);
         let trailer_len = padding.wrapping_add(TAG);
         let plain_len = self.len().wrapping_add(padding);
         let mut trailer = ptr::null_mut();
@@ -307,6 +304,10 @@ impl<'a> Packet<'a> {
         let Some(frags) = usable_frags(frags) else {
             return false;
         };
+        // What is cut off in the end.
+        if self.head_len() < DATA_HEADER as usize {
+            return false;
+        }
         let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
         let len = self.len();
         // SAFETY: As in `seal`; what was pushed and pulled is inside the packet.
@@ -369,7 +370,8 @@ impl<'a> Packet<'a> {
             (*skb).hdr_len = (*skb).data.offset_from((*skb).head) as u16;
             bindings::wg_skb_reset_redirect(skb);
         }
-        let at = self.skb().hdr_len;
+        // SAFETY: The packet is valid.
+        let at = unsafe { (*skb).hdr_len };
         let new = self.headers_mut();
         new.mac_header = at;
         new.network_header = at;
@@ -593,15 +595,7 @@ impl Skb {
     /// `dev` as one of `ethertype`.
     #[inline]
     pub(crate) fn arrive_on(&mut self, dev: &NetDevice, ethertype: u16) {
-        // SAFETY: Valid by the type invariant, and ours.
-        unsafe {
-            self.0
-                .as_mut()
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .dev = dev.as_ptr();
-        }
+        self.set_dev(dev);
         let mut packet = self.packet();
         let headers = packet.headers_mut();
         // All checksums inside were covered by the Poly1305 tag.
@@ -663,6 +657,10 @@ impl Skb {
                 _ => (),
             }
         }
+    }
+
+    pub(super) fn control_block(&mut self) -> *mut Control {
+        Self::control_ptr(self.0)
     }
 
     pub(super) fn control_ptr(skb: NonNull<bindings::sk_buff>) -> *mut Control {

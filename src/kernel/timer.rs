@@ -6,7 +6,7 @@
 
 use super::{
     bindings,
-    rcu::{Ref, Shared},
+    rcu::{RcuArc, Ref, Shared},
     time::Jiffies,
 };
 use core::marker::PhantomData;
@@ -14,8 +14,8 @@ use kernel::{prelude::*, str::CStr, sync::LockClassKey, types::Opaque};
 
 /// What happens when timer `ID` of an object expires.
 pub(crate) trait Expire<const ID: u64>: Shared {
-    /// Runs in softirq context. The object may have lost its last reference.
-    fn expired(this: Ref<'_, Self>);
+    /// Runs in softirq context, unless the object has lost its last reference.
+    fn expired(this: RcuArc<Self>);
 }
 
 /// Says where in an object its timer `ID` is; [`impl_has_timer`] implements it.
@@ -55,6 +55,7 @@ pub(crate) use impl_has_timer;
 /// `timer` is initialised with a callback that takes it for timer `ID` of a `T` inside an
 /// `RcuArc`, and it is armed only where that is so.
 #[pin_data(PinnedDrop)]
+#[repr(C)]
 pub(crate) struct Timer<T, const ID: u64> {
     #[pin]
     timer: Opaque<bindings::timer_list>,
@@ -92,11 +93,13 @@ impl<T: HasTimer<ID>, const ID: u64> Timer<T, ID> {
     }
 
     unsafe extern "C" fn expired(timer: *mut bindings::timer_list) {
-        // SAFETY: By the type invariant the timer is at `OFFSET` of a `T` in an `RcuArc`. The
-        // object is there: it is dropped only after the timer was shut down, and that waits for
-        // this function.
-        let object = unsafe { Ref::from_value(&*timer.byte_sub(T::OFFSET).cast::<T>()) };
-        T::expired(object);
+        // SAFETY: By the type invariant the timer is at `OFFSET` of a `T` in an `RcuArc`, whose
+        // memory is freed only after the timer was shut down, and that waits for this function. Up
+        // to then the object may be being dropped.
+        let object = unsafe { RcuArc::try_from_value(timer.byte_sub(T::OFFSET).cast::<T>()) };
+        if let Some(object) = object {
+            T::expired(object);
+        }
     }
 
     /// Lets timer `ID` of `object` expire `after` from now, instead of when it was going to.

@@ -129,7 +129,9 @@ impl<D: Receiver> UdpSocket<D> {
 
     unsafe extern "C" fn receive(sk: *mut bindings::sock, skb: *mut bindings::sk_buff) -> i32 {
         // SAFETY: The packet passes to this function.
-        let skb = unsafe { Skb::from_raw(skb) };
+        let mut skb = unsafe { Skb::from_raw(skb) };
+        // It is good for this read section only, and the packet goes to other tasks.
+        skb.drop_route();
         if sk.is_null() {
             skb.free(Fate::Dropped);
             return 0;

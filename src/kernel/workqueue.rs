@@ -42,8 +42,8 @@ pub(crate) enum Kind {
 }
 
 impl Workqueue {
-    /// Creates a queue. `format` has one `%s`, for `name`.
-    pub(crate) fn new(format: &'static CStr, kind: Kind, name: &CStr) -> Result<Self> {
+    /// Creates a queue that is called `what`-`name`.
+    pub(crate) fn new(what: &'static CStr, kind: Kind, name: &CStr) -> Result<Self> {
         let flags = match kind {
             Kind::HandshakeReceive => {
                 bindings::wq_flags_WQ_CPU_INTENSIVE
@@ -57,10 +57,9 @@ impl Workqueue {
                     | bindings::wq_flags_WQ_PERCPU
             }
         };
-        // SAFETY: Both strings are terminated, and the format takes one string.
-        let wq = unsafe {
-            bindings::wg_alloc_workqueue(format.as_char_ptr(), flags, name.as_char_ptr())
-        };
+        // SAFETY: Both strings are terminated.
+        let wq =
+            unsafe { bindings::wg_alloc_workqueue(what.as_char_ptr(), flags, name.as_char_ptr()) };
         Ok(Self(NonNull::new(wq).ok_or(ENOMEM)?))
     }
 
