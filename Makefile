@@ -66,7 +66,7 @@ vm: module wg ## boot that kernel in QEMU: a shell, or RUN=script.sh ARGS="a b"
 	@tools/vm/run $(if $(KERNEL),--kernel $(KERNEL)) $(foreach e,$(ENV),--env "$e") $(if $(RUN),$(RUN) $(ARGS))
 
 .PHONY: test
-test: ## every test there is: on this machine and in virtual machines
+test: ## the tests: on this machine and in virtual machines
 	@tests/run
 
 .PHONY: fuzz
@@ -92,7 +92,7 @@ bench-wg: ## our wg next to Debian's, on 10,000 peers (PEERS, RANGES, REPEATS)
 
 .PHONY: test-debug
 test-debug: ## the guests' tests on a kernel with KASAN, lockdep and failing memory
-	@KERNEL=debug tests/run module $(or $(SUITES),guests)
+	@KERNEL=debug VM_TIMEOUT=$${VM_TIMEOUT:-3600} tests/run module $(or $(SUITES),guests)
 
 .PHONY: demo
 demo: ## the module at work, to watch

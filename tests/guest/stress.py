@@ -53,18 +53,30 @@ def kernel_log():
 
 # --- floods -----------------------------------------------------------------------------
 
-def flood(key, stop):
-    """Sends handshake initiations, with a right MAC1 if there is a key for it, until told to stop.
-    Returns how many were sent, and how many answers of each type came."""
-    stop = socket.socket(fileno=stop)
+def initiations(key, count):
+    """Handshake initiations from nobody, with a right MAC1 if there is a key for it."""
     mac1_key = hashlib.blake2s(b"mac1----" + key).digest() if key else None
-    messages = []
-    for _ in range(64):
+    for _ in range(count):
         body = struct.pack("<II", 1, 1) + os.urandom(108)
         mac1 = os.urandom(16)
         if mac1_key:
             mac1 = hashlib.blake2s(body, digest_size=16, key=mac1_key).digest()
-        messages.append(body + mac1 + bytes(16))
+        yield body + mac1 + bytes(16)
+
+
+def is_asked(key):
+    """Whether a handshake is answered, which only one is that lacks a cookie."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("10.2.0.2", tunnel.PORT))
+        sock.send(next(initiations(key, 1)))
+        return bool(select.select([sock], [], [], 0.3)[0])
+
+
+def flood(key, stop):
+    """Sends handshake initiations until told to stop. Returns how many were sent, and how many
+    answers of each type came."""
+    stop = socket.socket(fileno=stop)
+    messages = list(initiations(key, 64))
     answers = {}
     sent = 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -102,7 +114,6 @@ def floods():
         check(not select.select([flooder.channel], [], [], 0)[0], "which it does")
         ours.send(b".")
         sent, answers = flooder.result()
-        flooder.end()
         tap.note(f"{sent} {what}: {answers}, {(before - least) / MIB:.1f} MiB less")
         if key:
             check(answers.get(3, 0) > 0 and set(answers) == {3},
@@ -114,6 +125,9 @@ def floods():
         check(before - least < 24 * MIB, f"a flood {what} takes little memory",
               f"{(before - least) / MIB:.1f} MiB")
         check(tunnel.new_session(), "the device makes sessions after it")
+        check(world.until(lambda: not flooder(is_asked, key), 10, 0.1),
+              "nobody is asked for cookies any more")
+        flooder.end()
         streams.finish()
 
 
