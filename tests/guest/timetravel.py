@@ -760,6 +760,14 @@ def keepalives_after_moves():
         check(fires(21, sent[0], KEEPALIVE_TIMEOUT + REKEY_TIMEOUT, JITTER),
               "silence starts a handshake after 15 s", short(sent))
         attempts(sent)
+    with World() as world:
+        traffic_and_moves(world, 5, [3])
+        world.lose(INITIATION, RESPONSE)
+        world.talk("left", 0.7, 5, 300)
+        world.run(300)
+        end = world.sent("left", INITIATION)[0] + REJECT_AFTER
+        last = max(world.sent("outside", DATA, KEEPALIVE))
+        check(end - 0.7 <= last <= end, "a session ends after 180 s", last)
 
 
 # --- anything at all -----------------------------------------------------------------------
