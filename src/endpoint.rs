@@ -162,6 +162,7 @@ impl EndpointCell {
     }
 
     /// Address and port, for messages.
+    #[inline(never)]
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.load().address()
     }
@@ -196,6 +197,7 @@ impl EndpointCell {
     }
 
     /// Forgets source and routes.
+    #[inline(never)]
     pub(crate) fn forget_source(&self) {
         let mut routes = self.routes.write();
         self.store_source([0; 3]);

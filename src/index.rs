@@ -92,6 +92,7 @@ impl IndexTable {
         Some(index)
     }
 
+    #[inline(never)]
     fn unlink(&self, lock: &mut Writing, peer: &Peer) -> bool {
         bucket(&self.handshakes, peer.handshake_index())
             .and_then(|chain| chain.remove(lock, peer))
@@ -99,6 +100,7 @@ impl IndexTable {
     }
 
     /// Takes a peer's handshake out.
+    #[inline(never)]
     pub(crate) fn remove_handshake(&self, peer: &Peer) {
         let mut guard = self.lock.lock();
         self.unlink(&mut guard, peer);

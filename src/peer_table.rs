@@ -51,6 +51,7 @@ impl PeerTable {
     }
 
     /// The peer that has a key.
+    #[inline(never)]
     pub(crate) fn find(&self, key: &PublicKey) -> Option<RcuArc<Peer>> {
         let bh = BhGuard::new();
         self.bucket(key)?

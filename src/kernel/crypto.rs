@@ -14,6 +14,7 @@ pub(crate) struct KernelCrypto;
 
 const TAG: usize = 16;
 
+#[inline(never)]
 fn blake2s(out: &mut [u8], key: &[u8], parts: &[&[u8]]) {
     let mut context = MaybeUninit::<bindings::blake2s_ctx>::uninit();
     let context = context.as_mut_ptr();

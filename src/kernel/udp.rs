@@ -150,6 +150,7 @@ impl<D: Receiver> UdpSocket<D> {
 }
 
 impl<D: Receiver> Drop for UdpSocket<D> {
+    #[inline(never)]
     fn drop(&mut self) {
         // SAFETY: Ours by the type invariant.
         unsafe {

@@ -310,6 +310,7 @@ fn expand<C: Crypto>(out: &mut [&mut [u8; HASH_LEN]], chaining: &ChainingKey<C>,
 }
 
 /// `Kdf1`: replaces the chaining key.
+#[inline(never)]
 pub fn kdf1<C: Crypto>(chaining: &mut ChainingKey<C>, input: &[u8]) {
     let mut next = ChainingKey::<C>::zeroed();
     expand(&mut [next.as_mut_bytes()], chaining, input);

@@ -160,6 +160,7 @@ impl<C: Crypto> Symmetric<C> {
         self.hash.wipe();
     }
 
+    #[inline(never)]
     fn mix_hash(&mut self, data: &[u8]) {
         let mut next = Transcript::<C>::zeroed();
         C::hash(next.as_mut_bytes(), &[self.hash.as_bytes(), data]);
@@ -168,6 +169,7 @@ impl<C: Crypto> Symmetric<C> {
 
     /// An ephemeral key goes into the transcript and, as the psk modifier of
     /// Noise wants it, into the chaining key.
+    #[inline(never)]
     fn mix_ephemeral(&mut self, public: &[u8; KEY_LEN]) {
         self.mix_hash(public);
         kdf1(&mut self.chaining, public);
