@@ -115,10 +115,11 @@ def floods():
         ours.send(b".")
         sent, answers = flooder.result()
         tap.note(f"{sent} {what}: {answers}, {(before - least) / MIB:.1f} MiB less")
-        if key:
-            check(answers.get(3, 0) > 0 and set(answers) == {3},
-                  "handshakes with a right MAC1 are answered with cookies when there are too many",
-                  sent, answers)
+        what_for = "handshakes with a right MAC1 are answered with cookies when there are too many"
+        if key and world.debugs() and sent < 2000:
+            tap.skip(what_for, "this kernel is too slow for that")
+        elif key:
+            check(answers.get(3, 0) > 0 and set(answers) == {3}, what_for, sent, answers)
         else:
             check(not answers, "handshakes without a right MAC1 are not answered", answers)
         # What waits is at most 4096 messages for the device, and what a socket may have.
@@ -153,8 +154,12 @@ def little_memory():
     ours, its = socket.socketpair()
     eater = Actor()
     eater.start(hog, 40 * MIB, its.fileno())
-    check(world.until(lambda: free_memory() < 50 * MIB, 60, 0.2), "little memory is left",
-          free_memory() / MIB)
+    if world.debugs():
+        # It would take minutes to fill.
+        tap.skip("little memory is left", f"{free_memory() / MIB:.0f} MiB with this kernel")
+    else:
+        check(world.until(lambda: free_memory() < 50 * MIB, 60, 0.2), "little memory is left",
+              free_memory() / MIB)
     failed = []
     with inside("left"):
         for number in range(12):
