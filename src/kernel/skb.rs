@@ -291,9 +291,12 @@ impl<'a> Packet<'a> {
         let Some(offset) = outer.checked_add(DATA_HEADER) else {
             return false;
         };
+        if self.head_len() < DATA_HEADER as usize {
+            return false;
+        }
         let mut trailer = ptr::null_mut();
         // SAFETY: The outer headers are in front of `data`, inside the buffer, so they can be
-        // pushed back. They are part of the packet while it is made writable, so that they are
+        // pushed back; the data header is contiguous behind it. They are part of the packet while it is made writable, so that they are
         // copied along.
         let frags = unsafe {
             bindings::skb_push(skb, outer);
@@ -304,10 +307,6 @@ impl<'a> Packet<'a> {
         let Some(frags) = usable_frags(frags) else {
             return false;
         };
-        // What is cut off in the end.
-        if self.head_len() < DATA_HEADER as usize {
-            return false;
-        }
         let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
         let len = self.len();
         // SAFETY: As in `seal`; what was pushed and pulled is inside the packet.

@@ -489,13 +489,15 @@ def changing(seed, choices):
     changers = [threading.Thread(target=change) for _ in range(2)]
     for one in changers:
         one.start()
-    yield
-    done.set()
-    for one in changers:
-        one.join()
-    for number in SLOTS:
-        with contextlib.suppress(OSError):
-            os.close(number)
+    try:
+        yield
+    finally:
+        done.set()
+        for one in changers:
+            one.join()
+        for number in SLOTS:
+            with contextlib.suppress(OSError):
+                os.close(number)
 
 
 def race_descriptors(seed, count):
@@ -569,10 +571,12 @@ def short_lives(seed, count, here):
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
-            os.unshare(os.CLONE_NEWNET)
-            os.close(write)
-            time.sleep(own.random() * 0.01)
-            os._exit(0)
+            try:
+                os.unshare(os.CLONE_NEWNET)
+                os.close(write)
+                time.sleep(own.random() * 0.01)
+            finally:
+                os._exit(0)
         os.close(write)
         os.read(read, 1)  # its netns is made
         os.close(read)
@@ -585,7 +589,8 @@ def short_lives(seed, count, here):
 def move_after(here):
     """Moves the sockets to wherever the process is whose PID is there, until there is none."""
     answers = {}
-    while pid := struct.unpack("=I", os.pread(here, 4, 0))[0]:
+    end = time.monotonic() + 300
+    while time.monotonic() < end and (pid := struct.unpack("=I", os.pread(here, 4, 0))[0]):
         name = nl.wg_set("wg0", netns_pid=pid).name
         answers[name] = answers.get(name, 0) + 1
     return answers

@@ -116,7 +116,7 @@ def floods():
         sent, answers = flooder.result()
         tap.note(f"{sent} {what}: {answers}, {(before - least) / MIB:.1f} MiB less")
         what_for = "handshakes with a right MAC1 are answered with cookies when there are too many"
-        if key and world.debugs() and sent < 2000:
+        if key and world.debugs() and not answers:
             tap.skip(what_for, "this kernel is too slow for that")
         elif key:
             check(answers.get(3, 0) > 0 and set(answers) == {3}, what_for, sent, answers)
