@@ -19,10 +19,14 @@ their own:
 import base64
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import world  # noqa: E402
 
 STOCK, OURS = sys.argv[1:3]
 SEED = int(os.environ.get("SEED", "1"))
@@ -90,7 +94,14 @@ def same(args, env=None, stdin=b"", order=lambda output: output, tries=12):
         ours = run(OURS, args, stdin, env)
         if stock[0] == ours[0] and order(stock[1]) == order(ours[1]):
             return None
+    # Where each command takes a second, what is said in seconds is never the same.
+    if world.debugs() and stock[0] == ours[0] and timeless(stock[1]) == timeless(ours[1]):
+        return None
     return (args, env, stock, ours)
+
+
+def timeless(output):
+    return re.sub(rb"\d+ (\x1b\[\d+m)?(year|day|hour|minute|second)s?", b"some time", output)
 
 
 def compare(what, cases, **how):
