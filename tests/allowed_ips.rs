@@ -6,6 +6,7 @@
 
 mod common;
 
+use common::rounds;
 use common::trie::{
     bits, from_bits, masked, max_length, prefix, Both, Net, Nodes, Peer, PeerSlot, Storage, OWNERS,
 };
@@ -85,6 +86,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
+    #[cfg_attr(miri, ignore = "would take minutes")]
     fn agrees_with_the_model(ops in prop::collection::vec(op(), 1..120)) {
         let nodes = Nodes::new(600);
         let mut both = Both::new(&nodes);
@@ -377,7 +379,7 @@ fn nothing_is_left_behind_by_many_entries() {
         random ^= random << 17;
         random
     };
-    for _ in 0..1000 {
+    for _ in 0..rounds(1000) {
         let ip = Ipv4Addr::from(next() as u32);
         both.insert((ip.into(), next() as u8 % 33), next() as usize % OWNERS)
             .unwrap();
@@ -508,7 +510,7 @@ fn readers_see_one_state_or_the_other() {
             });
         }
         let mut random = 0x2545_f491_4f6c_dd1d_u64;
-        for _ in 0..20_000 {
+        for _ in 0..rounds(20_000) {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
@@ -545,7 +547,7 @@ fn clearing_does_not_route_to_the_less_specific() {
             });
         }
         let mut storage = Storage::new(&nodes);
-        for _ in 0..5_000 {
+        for _ in 0..rounds(5_000) {
             for (net, peer) in [("10.1.0.0/16", &narrow), ("10.0.0.0/8", &broad)] {
                 table
                     .insert(&mut storage, prefix(parse(net)), peer.clone())

@@ -127,6 +127,7 @@ fn codes_and_replies_are_those_of_the_paper() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "would take minutes")]
 fn every_flipped_bit_breaks_the_codes() {
     let mut pair = Pair::new(s(1));
     let (message, ..) = pair.send(s(1));
@@ -158,6 +159,7 @@ fn every_flipped_bit_breaks_the_codes() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "would take minutes")]
 fn every_flipped_bit_of_a_reply_is_noticed() {
     let mut pair = Pair::new(s(1));
     let (message, ..) = pair.send(s(1));
@@ -241,6 +243,7 @@ fn the_secret_changes_every_two_minutes() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "would take minutes")]
 fn the_initiator_gets_along_with_a_responder_under_load_for_an_hour() {
     // One sends every five seconds, the other demands a cookie always. What has
     // none is answered with one: after 115 seconds because the cookie is given

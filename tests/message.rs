@@ -31,6 +31,7 @@ fn lengths_are_those_of_the_paper() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "would take minutes")]
 fn classification_goes_by_type_and_length() {
     for first in 0..=255 {
         for len in 0..300 {

@@ -37,6 +37,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
+    #[cfg_attr(miri, ignore = "would take minutes")]
     fn agrees_with_the_model(
         start in prop_oneof![Just(0), 0..u64::MAX / 2, Just(REJECT_AFTER_MESSAGES - 10_000)],
         steps in prop::collection::vec(step(), 1..400),
@@ -57,6 +58,7 @@ proptest! {
 
     /// A whole stream, delayed by up to a little more than the window.
     #[test]
+    #[cfg_attr(miri, ignore = "would take minutes")]
     fn survives_reordering(seed: u64, spread in 1..9_000u64) {
         let mut both = Both::new();
         let mut random = seed | 1;
@@ -102,6 +104,7 @@ fn the_window_reaches_back_exactly_that_far() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "would take minutes")]
 fn full_windows_in_either_direction() {
     let mut both = Both::new();
     for counter in 0..30_000 {
@@ -119,6 +122,7 @@ fn full_windows_in_either_direction() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "would take minutes")]
 fn leaps_forget_everything() {
     for leap in [
         64,

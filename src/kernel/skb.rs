@@ -296,8 +296,8 @@ impl<'a> Packet<'a> {
         }
         let mut trailer = ptr::null_mut();
         // SAFETY: The outer headers are in front of `data`, inside the buffer, so they can be
-        // pushed back; the data header is contiguous behind it. They are part of the packet while it is made writable, so that they are
-        // copied along.
+        // pushed back; the data header is contiguous behind them. They are part of the packet while
+        // it is made writable, so that they are copied along.
         let frags = unsafe {
             bindings::skb_push(skb, outer);
             let frags = bindings::skb_cow_data(skb, 0, &mut trailer);

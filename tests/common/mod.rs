@@ -22,6 +22,15 @@ use wireguard_protocol::protocol::crypto::{Crypto, PublicKey, SecretKey};
 use wireguard_protocol::protocol::noise::{Handshake, StaticIdentity};
 use zeroize::Zeroize;
 
+/// How often to repeat something: Miri is a few thousand times slower.
+pub const fn rounds(usual: u32) -> u32 {
+    if cfg!(miri) {
+        usual.div_ceil(100)
+    } else {
+        usual
+    }
+}
+
 /// The primitives on the host.
 pub struct Host;
 

@@ -879,7 +879,8 @@ def sockets_of_another_device():
 
     # Whoever owns the netns may. That is the device's loss, and nobody else's.
     alice(nl.wg_set, "wg0", netns_pid=alice.pid).or_raise()
-    alice(kill_sockets)
+    done = alice(kill_sockets)
+    check(":6040 " in done, "but those in her own, as their owner may", done)
     alice(nl.wg_set, "wg0", netns_pid=1, port=6042, **proof()).or_raise()
     check(in_one_place(alice) and pings(), "a device whose sockets were ended gets new ones",
           state())

@@ -17,6 +17,7 @@ import os
 import random
 import select
 import struct
+import subprocess
 import sys
 import time
 
@@ -485,6 +486,70 @@ def keep_marking(net, stop):
     while not select.select([stop], [], [], 0)[0]:
         heard.add(nl.wg_set("wg0", fwmark=1).name)
     return heard
+
+
+def mark(net):
+    enter(net)
+    return nl.wg_set("wg0", fwmark=1).name
+
+
+def look(net):
+    enter(net)
+    try:
+        return nl.wg_get("wg0") and "OK"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def leave(net, where):
+    enter(net)
+    nl.link_move("wg0", where).or_raise()
+
+
+def sleeps(actor):
+    """Whether it waits for a lock."""
+    with open(f"/proc/{actor.pid}/stat", encoding="ascii") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] == "D"
+
+
+@scenario
+def requests_in_a_queue():
+    """A request for a device that waits for RTNL behind another, which takes the device away"""
+    here, there = Net(), Net()
+    with inside(here.fd):
+        nl.link_add("wg0").or_raise()
+    mover, asker = Actor(), Actor()
+    heard, changed = [], 0
+    # It takes some rounds until one waits behind the other.
+    for _ in range(40):
+        # So many queues take the kernel half a second.
+        with subprocess.Popen(["ip", "link", "add", "queues", "numtxqueues", "4096",
+                               "numrxqueues", "4096", "type", "dummy"]) as slow:
+            time.sleep(0.2)
+            mover.start(leave, here.fd, there.fd)
+            both_wait = world.until(lambda: sleeps(mover), 0.2, 0.01)
+            asker.start(look if heard else mark, here.fd)
+            both_wait = (both_wait and world.until(lambda: sleeps(asker), 0.2, 0.01)
+                         and sleeps(mover) and slow.poll() is None)
+            mover.result()
+            answer = asker.result()
+        with inside(there.fd):
+            if both_wait:
+                heard.append(answer)
+                changed += nl.wg_get("wg0")["fwmark"] != 0
+            nl.wg_set("wg0", fwmark=0).or_raise()
+            nl.link_move("wg0", here.fd).or_raise()
+        nl.link_del("queues").or_raise()
+        if len(heard) == 2:
+            break
+    mover.end()
+    asker.end()
+    check(heard[:1] == ["ENODEV"] and not changed,
+          "who was to change it is told that it is gone, and changes nothing", heard, changed)
+    check(heard[1:] == ["ENODEV"], "who was to be shown it is told so, too", heard)
+    here.close()
+    there.close()
+    check(here.gone() and there.gone(), "and both netns end")
 
 
 @scenario

@@ -126,7 +126,7 @@ def floods():
         check(before - least < 24 * MIB, f"a flood {what} takes little memory",
               f"{(before - least) / MIB:.1f} MiB")
         check(tunnel.new_session(), "the device makes sessions after it")
-        check(world.until(lambda: not flooder(is_asked, key), 10, 0.1),
+        check(world.until(lambda: not flooder(is_asked, public["right"]), 10, 0.1),
               "nobody is asked for cookies any more")
         flooder.end()
         streams.finish()
