@@ -83,7 +83,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(rounds(400) as u32))]
 
     #[test]
     #[cfg_attr(miri, ignore = "would take minutes")]

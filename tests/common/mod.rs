@@ -23,9 +23,9 @@ use wireguard_protocol::protocol::noise::{Handshake, StaticIdentity};
 use zeroize::Zeroize;
 
 /// How often to repeat something: Miri is a few thousand times slower.
-pub const fn rounds(usual: u32) -> u32 {
+pub const fn rounds(usual: usize) -> usize {
     if cfg!(miri) {
-        usual.div_ceil(100)
+        usual.div_ceil(500)
     } else {
         usual
     }

@@ -150,8 +150,11 @@ def churn():
         nl.link_down("wg0").or_raise()
     left = world.ports("red") | world.ports("blue")
     check(not left, "no socket is left behind", left)
-    check(world.until(lambda: udp_memory() < before + MOVES // 10), "nor is the memory of any",
-          before, udp_memory())
+    if world.debugs():
+        tap.skip("nor is the memory of any", "KASAN keeps what is freed")
+    else:
+        check(world.until(lambda: udp_memory() < before + MOVES // 10), "nor is the memory of any",
+              before, udp_memory())
     check(ping("device", "192.168.88.2", 0.2) == 0, "down, the device sends nothing")
     with inside("device"):
         nl.link_up("wg0").or_raise()

@@ -65,6 +65,11 @@ diagnose() {
 	dmesg | tail -n 25
 }
 
+skip() { # NAME WHY
+	n=$((n + 1))
+	echo "ok $n ${t:+$t: }$1 # SKIP $2"
+}
+
 # Wait for a condition, a few times a second.
 within() { # SECONDS COMMAND…
 	local end=$((SECONDS + $1))
@@ -392,8 +397,13 @@ cookie() { # us|them : who is flooded
 scenario_c() {
 	# No line in wireguard-go's log for each message of a flood.
 	log_level=error check "there is a device" tunnel "$1-c" || return
-	check "they are busy: we come back with their cookie" cookie them
-	check "we are busy: they come back with our cookie" cookie us
+	if [ -e /sys/kernel/debug/kmemleak ]; then
+		# They would get nothing else done, and we would not be busy.
+		skip "cookies" "a kernel that looks for mistakes is too slow to send floods"
+	else
+		check "they are busy: we come back with their cookie" cookie them
+		check "we are busy: they come back with our cookie" cookie us
+	fi
 	remove_tunnel
 }
 

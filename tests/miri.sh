@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# miri.sh [TEST…] : the tests of the protocol in Miri, those that it can finish in
+# seconds. The core has no unsafe code, so what Miri can find there is little:
+# races between those who look up allowed IPs and those who change them, most
+# of all.
+#
+# Miri belongs to a nightly toolchain. MIRI_TOOLCHAIN names one.
+#
+# lane: guests
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+toolchain=${MIRI_TOOLCHAIN:-nightly}
+# Random tests ask for the time and for files.
+export MIRIFLAGS=${MIRIFLAGS:--Zmiri-disable-isolation -Zmiri-strict-provenance}
+# Few of them.
+export PROPTEST_CASES=${PROPTEST_CASES:-2} PROPTEST_DISABLE_FAILURE_PERSISTENCE=true
+
+if ! cargo "+$toolchain" miri --version >/dev/null 2>&1; then
+	cat <<-END
+		ok the protocol in Miri # SKIP the toolchain $toolchain has none
+		# Miri is a component of nightly toolchains:
+		#   rustup toolchain install nightly --component miri --component rust-src
+		# and MIRI_TOOLCHAIN=NAME takes another one that has it.
+	END
+	exit
+fi
+
+# The others do thousands of rounds, or compute Diffie-Hellman.
+if [ $# -eq 0 ]; then
+	set -- allowed_ips cookie message ratelimit replay timers
+fi
+tests=()
+for test; do
+	tests+=(--test "$test")
+done
+# Each binary is one job.
+cargo "+$toolchain" miri test --no-fail-fast --locked --target-dir target/miri -p wireguard-protocol \
+	"${tests[@]}" 2>&1 |
+	sed -E 's/^test (.*) \.\.\. ok$/ok \1/; s/^test (.*) \.\.\. FAILED$/not ok \1/; /^test .*ignored,/d'
