@@ -16,8 +16,8 @@ cd "$(dirname "$0")/.."
 toolchain=${MIRI_TOOLCHAIN:-nightly}
 # Random tests ask for the time and for files.
 export MIRIFLAGS=${MIRIFLAGS:--Zmiri-disable-isolation -Zmiri-strict-provenance}
-# Few of them.
-export PROPTEST_CASES=${PROPTEST_CASES:-2} PROPTEST_DISABLE_FAILURE_PERSISTENCE=true
+# One of each.
+export PROPTEST_CASES=${PROPTEST_CASES:-1} PROPTEST_DISABLE_FAILURE_PERSISTENCE=true
 
 if ! cargo "+$toolchain" miri --version >/dev/null 2>&1; then
 	cat <<-END
@@ -40,4 +40,4 @@ done
 # Each binary is one job.
 cargo "+$toolchain" miri test --no-fail-fast --locked --target-dir target/miri -p wireguard-protocol \
 	"${tests[@]}" 2>&1 |
-	sed -E 's/^test (.*) \.\.\. ok$/ok \1/; s/^test (.*) \.\.\. FAILED$/not ok \1/; /^test .*ignored,/d'
+	sed -uE 's/^test (.*) \.\.\. ok$/ok \1/; s/^test (.*) \.\.\. FAILED$/not ok \1/; /^test .*ignored,/d'
