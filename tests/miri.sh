@@ -19,9 +19,10 @@ export MIRIFLAGS=${MIRIFLAGS:--Zmiri-disable-isolation -Zmiri-strict-provenance}
 # One of each.
 export PROPTEST_CASES=${PROPTEST_CASES:-1} PROPTEST_DISABLE_FAILURE_PERSISTENCE=true
 
-if ! cargo "+$toolchain" miri --version >/dev/null 2>&1; then
+# Also builds the libraries that it interprets, once.
+if ! cargo "+$toolchain" miri setup >/dev/null 2>&1; then
 	cat <<-END
-		ok the protocol in Miri # SKIP the toolchain $toolchain has none
+		ok the protocol in Miri # SKIP the toolchain $toolchain has none that works
 		# Miri is a component of nightly toolchains:
 		#   rustup toolchain install nightly --component miri --component rust-src
 		# and MIRI_TOOLCHAIN=NAME takes another one that has it.
