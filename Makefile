@@ -90,6 +90,10 @@ bench-wg: ## our wg next to Debian's, on 10,000 peers (PEERS, RANGES, REPEATS)
 	@$(MAKE) module wg KERNEL=uml-time
 	@bench/wg-speed --kernel uml-time
 
+.PHONY: bench-protocol
+bench-protocol: ## the protocol's pure parts on this machine (BENCH: criterion's options)
+	@CARGO_TARGET_DIR=$(CURDIR)/target/benches cargo bench --locked --manifest-path benches/Cargo.toml $(BENCH)
+
 .PHONY: test-debug
 test-debug: ## the guests' tests on a kernel with KASAN, lockdep and failing memory
 	@KERNEL=debug VM_TIMEOUT=$${VM_TIMEOUT:-3600} tests/run module $(or $(SUITES),guests)

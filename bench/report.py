@@ -7,6 +7,8 @@ usage: report.py FOLDER
 values.json has a line for each time that something was measured. What counts is the ratio of two
 values that were measured one after the other: better is greater than 1, whether more or less of it
 is better. Of these ratios there is the median, and the range of 95 % for it by resampling.
+
+noise.json has the same for one module measured against itself.
 """
 
 import json
@@ -107,13 +109,22 @@ def figure(value):
     return f"{value:.3g}"
 
 
-def table(results):
-    yield "| what | | C | ours | ratio (over 1: ours is better) |"
-    yield "| --- | --- | ---: | ---: | :--- |"
+def shown_ratio(one):
+    """The ratio with its range."""
+    if one is None or one.ratio is None:
+        return ""
+    return f"{one.ratio:.2f} ({one.low:.2f} to {one.high:.2f})"
+
+
+def table(results, noise):
+    """`noise` is by row; there may be none."""
+    more = ("| C to itself ", "| :--- ") if noise else ("", "")
+    yield f"| what | | C | ours | ratio (over 1: ours is better) {more[0]}|"
+    yield f"| --- | --- | ---: | ---: | :--- {more[1]}|"
     for one in results:
-        ratio = "" if one.ratio is None else f"{one.ratio:.2f} ({one.low:.2f} to {one.high:.2f})"
+        itself = f"| {shown_ratio(noise.get(one.row))} " if noise else ""
         yield (f"| {one.row.title} | {one.row.unit} | {figure(one.c)} | {figure(one.ours)} "
-               f"| {ratio} |")
+               f"| {shown_ratio(one)} {itself}|")
 
 
 def limit_table(limits, results):
@@ -194,36 +205,55 @@ PLOTS = (("traffic", "Ours to C, traffic (right of 1: ours is better)",
           ("handshakes", "config/", "memory/", "module/")))
 
 
-def main():
-    folder = Path(sys.argv[1])
-    limits, values, moves, programs, head = [], {}, {}, {}, {}
-    for line in (folder / "values.json").read_text(encoding="utf-8").splitlines():
-        one = json.loads(line)
+class Values:
+    """What is in a file."""
+
+    def __init__(self, path):
+        self.limits, self.moves, self.programs, self.head = [], {}, {}, {}
+        # By row, module and round.
+        self.rows = {}
+        for line in path.read_text(encoding="utf-8").splitlines():
+            self.take(json.loads(line))
+
+    def take(self, one):
+        """One line."""
         if "kernel" in one:
-            head = head or one
+            self.head = self.head or one
         elif "userspace" in one:
-            programs = one["userspace"]
+            self.programs = one["userspace"]
         elif "limit" in one:
-            limits.append(one["limit"])
+            self.limits.append(one["limit"])
         else:
             for key, value in one["values"].items():
                 if key.startswith("move/"):
-                    moves.setdefault(key, []).append(value)
+                    self.moves.setdefault(key, []).append(value)
                 else:
-                    by_module = values.setdefault(key, {"c": {}, "ours": {}})
+                    by_module = self.rows.setdefault(key, {"c": {}, "ours": {}})
                     by_module[one["module"]][one["round"]] = value
-    results = [evaluate(row, values[row.key]) for row in rows() if row.key in values]
+
+    def results(self):
+        """What came out, in the order of the table."""
+        return [evaluate(row, self.rows[row.key]) for row in rows() if row.key in self.rows]
+
+
+def main():
+    folder = Path(sys.argv[1])
+    values = Values(folder / "values.json")
+    results, head = values.results(), values.head
+    noise = {}
+    if (folder / "noise.json").exists():
+        noise = {one.row: one for one in Values(folder / "noise.json").results()}
     text = [f"{head['kernel']}, {head['cpus']} CPUs, {head['rounds']} rounds. Ratios: the median of "
-            "those of neighbouring measurements, and its range of 95 %.", "", *table(results)]
-    if limits and results:
+            "those of neighbouring measurements, and its range of 95 %.", "", *table(results, noise)]
+    if values.limits and results:
         text += ["", "Of the processor time, the cipher alone takes this share:", "",
-                 *limit_table(limits, results)]
-    if moves:
+                 *limit_table(values.limits, results)]
+    if values.moves:
         text += ["", "1,000 packets a second each way, while sockets move (ours only):", "",
-                 *moves_table(moves)]
-    if programs:
+                 *moves_table(values.moves)]
+    if values.programs:
         text += ["", "Programs on the machine itself, one stream of TCP, MTU 1420 (see "
-                 "docs/benchmarks.md for what compares):", "", *userspace_table(programs)]
+                 "docs/benchmarks.md for what compares):", "", *userspace_table(values.programs)]
     (folder / "results.md").write_text("\n".join(text) + "\n", encoding="utf-8")
     for name, title, keys in PLOTS:
         shown = [one for one in results if one.row.key.startswith(keys)]

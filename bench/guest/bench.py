@@ -5,6 +5,7 @@ time that it has measured something.
 
 ROUNDS, SCALE (of the times for which traffic flows) and ONLY (words that names begin with, in
 capitals or not, with commas between them) say how much; PREFIX goes before the names of rows.
+With NOISE both are the in-tree module, so that all differences are the measurement's own.
 """
 
 import json
@@ -20,6 +21,7 @@ import rows  # pylint: disable=wrong-import-position
 ROUNDS = int(os.environ.get("ROUNDS", 7))
 SCALE = float(os.environ.get("SCALE", 1))
 PREFIX = os.environ.get("PREFIX", "")
+NOISE = bool(os.environ.get("NOISE"))
 ONLY = tuple(os.environ.get("ONLY", "").lower().split(","))
 
 
@@ -46,7 +48,7 @@ def tell(**what):
 
 def main():
     both = [group for group in rows.BOTH if group.name.lower().startswith(ONLY)]
-    ours = [group for group in rows.OURS if group.name.lower().startswith(ONLY)]
+    ours = [group for group in rows.OURS if not NOISE and group.name.lower().startswith(ONLY)]
     progress = Progress(ROUNDS * (2 * sum(group.takes for group in both)
                                   + sum(group.takes for group in ours)))
     rows.load_limit()
@@ -54,7 +56,7 @@ def main():
 
     def measure(group, number, module):
         progress.step(group.takes, f"{group.name}, {number + 1} of {ROUNDS}, {module}")
-        ground.load(module)
+        ground.load("c" if NOISE else module)
         values = {PREFIX + row: value for row, value in group.measure(SCALE).items()}
         tell(round=number, module=module, values=values)
 

@@ -1,22 +1,43 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Keeps a tunnel busy for bench/profile: MODULE (c or ours), LOAD (tcp or the size of packets), and
-SECONDS. Tells which symbols this kernel has where."""
+"""Keeps a module busy for bench/profile: MODULE (c or ours), LOAD (tcp, jumbo for TCP in large
+packets, the size of packets, or peers, which sets and removes 10,000), and SECONDS. Tells which
+symbols this kernel has where."""
 
 import os
 import sys
+import time
 
 sys.path[:0] = ["/wg/files/guest", "/wg/tests/guest/lib"]
 
 import ground  # pylint: disable=wrong-import-position
+import netlink as nl  # pylint: disable=wrong-import-position
+import rows  # pylint: disable=wrong-import-position
 
 MODULE, LOAD = os.environ["MODULE"], os.environ["LOAD"]
 SECONDS = float(os.environ.get("SECONDS", 10))
 
+
+def peers():
+    """How often 10,000 peers can be set, and seconds that it took each time."""
+    many, times = rows.Many("many"), []
+    end = time.monotonic() + SECONDS
+    with rows.device("many"):
+        while time.monotonic() < end:
+            times.append(rows.config(nl.SET_DEVICE, many.peers))
+            rows.config(nl.SET_DEVICE, [nl.wg_set_body("many", flags=1)])
+    return times
+
+
 ground.load(MODULE)
-with ground.Tunnel(1420):
+with ground.Tunnel(rows.MTUS.get(LOAD, 1420)):
     with open("/proc/kallsyms", encoding="ascii") as file:
         sys.stdout.write(file.read())
     print("begin", flush=True)
-    found = ground.tcp(1, "forth", SECONDS) if LOAD == "tcp" else ground.udp(int(LOAD), SECONDS)
+    if LOAD == "peers":
+        found = peers()
+    elif LOAD in ("tcp", "jumbo"):
+        found = ground.tcp(1, "forth", SECONDS)
+    else:
+        found = ground.udp(int(LOAD), SECONDS)
     print("end", found, flush=True)

@@ -237,15 +237,16 @@ started() { # us|them TIMES COUNTERS
 
 # A megabyte by TCP, compared at the other end.
 carry() { # us|them 4|6 : from, IP version
-	local to=us last=1 from=$1 v=$2 host listener status=0
+	local to=us last=1 from=$1 v=$2 host listener status=0 seconds=30
 	[ "$from" = them ] || to=them last=2
 	host=192.168.9.$last
 	[ "$v" = 4 ] || host="[fd09::$last]"
 	rm -f $work/got
-	timeout 30 ip netns exec "$to-$t" socat -u "TCP$v-LISTEN:5000,reuseaddr" \
+	[ ! -e /sys/kernel/debug/kmemleak ] || seconds=120
+	timeout $seconds ip netns exec "$to-$t" socat -u "TCP$v-LISTEN:5000,reuseaddr" \
 		OPEN:$work/got,creat,trunc &
 	listener=$!
-	timeout 30 ip netns exec "$from-$t" socat -u OPEN:$work/data \
+	timeout $seconds ip netns exec "$from-$t" socat -u OPEN:$work/data \
 		"TCP$v:$host:5000,retry=50,interval=0.2" || status=$?
 	wait $listener || status=$?
 	cmp $work/data $work/got || status=$?
