@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Keeps a module busy for bench/profile: MODULE (c or ours), LOAD (tcp, jumbo for TCP in large
-packets, the size of packets, or peers, which sets and removes 10,000), and SECONDS. Tells which
-symbols this kernel has where."""
+packets, the size of packets, peers, which sets and removes 10,000, or load, which unloads and loads
+the module itself), and SECONDS. Tells which symbols this kernel has where."""
 
 import os
 import sys
@@ -29,11 +29,29 @@ def peers():
     return times
 
 
-ground.load(MODULE)
-with ground.Tunnel(rows.MTUS.get(LOAD, 1420)):
+def loads():
+    """How often the module can be loaded, and what that takes."""
+    path, times = rows.module_path(), []
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        times.append(rows.reload(path))
+    return len(times), sorted(times)[len(times) // 2]
+
+
+def symbols():
+    """Of the kernel, and of the module where it is now."""
     with open("/proc/kallsyms", encoding="ascii") as file:
         sys.stdout.write(file.read())
     print("begin", flush=True)
+
+
+ground.load(MODULE)
+if LOAD == "load":
+    symbols()
+    print("end", loads(), flush=True)
+    sys.exit()
+with ground.Tunnel(rows.MTUS.get(LOAD, 1420)):
+    symbols()
     if LOAD == "peers":
         found = peers()
     elif LOAD in ("tcp", "jumbo"):

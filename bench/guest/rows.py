@@ -235,23 +235,30 @@ def handshake_rows(_):
 FINIT_MODULE, DELETE_MODULE = 313, 176
 
 
+def module_path():
+    """The file of the module that is in use."""
+    return subprocess.run(["modinfo", "-n", "wireguard"], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout.strip()
+
+
+def reload(path):
+    """Unloads the module and loads it again. What the latter alone took."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(DELETE_MODULE, b"wireguard", 0):
+        raise OSError(ctypes.get_errno(), "delete_module")
+    with open(path, "rb") as file:
+        start = worked()
+        if libc.syscall(FINIT_MODULE, file.fileno(), b"", 0):
+            raise OSError(ctypes.get_errno(), "finit_module")
+        return worked() - start
+
+
 def module_rows(_):
     """Bytes in memory, and seconds that loading takes by itself."""
-    path = subprocess.run(["modinfo", "-n", "wireguard"], check=True, text=True,
-                          stdout=subprocess.PIPE).stdout.strip()
     with open("/proc/modules", encoding="ascii") as file:
         size = next(int(line.split()[1]) for line in file if line.startswith("wireguard "))
-    libc = ctypes.CDLL(None, use_errno=True)
-    times = []
-    for _ in range(5):
-        if libc.syscall(DELETE_MODULE, b"wireguard", 0):
-            raise OSError(ctypes.get_errno(), "delete_module")
-        with open(path, "rb") as file:
-            start = worked()
-            if libc.syscall(FINIT_MODULE, file.fileno(), b"", 0):
-                raise OSError(ctypes.get_errno(), "finit_module")
-            times.append(worked() - start)
-    return {"module/size": size, "module/load": sorted(times)[2]}
+    path = module_path()
+    return {"module/size": size, "module/load": sorted(reload(path) for _ in range(5))[2]}
 
 
 # --- a move -------------------------------------------------------------------------------------

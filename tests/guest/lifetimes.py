@@ -512,36 +512,56 @@ def sleeps(actor):
         return file.read().rsplit(")", 1)[1].split()[0] == "D"
 
 
+def waits_behind(slow, actor):
+    """Has an actor take RTNL again and again, until it waits for what another process does with it.
+    Whether it came to that before that process ended."""
+    while slow.poll() is None:
+        actor.start(nl.link_up, "lo")
+        waits = 0
+        while not actor.has_answered():
+            time.sleep(0.01)
+            waits = waits + 1 if sleeps(actor) else 0
+            # Who has RTNL for no more than his own change does not have it for so long.
+            if waits > 10:
+                return True
+        actor.result()
+    return False
+
+
 @scenario
 def requests_in_a_queue():
     """A request for a device that waits for RTNL behind another, which takes the device away"""
     here, there = Net(), Net()
     with inside(here.fd):
         nl.link_add("wg0").or_raise()
-    mover, asker = Actor(), Actor()
+    first, mover, asker = Actor(enter, here.fd), Actor(), Actor()
     heard, changed = [], 0
-    # It takes some rounds until one waits behind the other.
-    for _ in range(40):
-        # So many queues take the kernel half a second.
+    for _ in range(10):
+        # So many queues take the kernel half a second. While the first waits for that, those who
+        # come later wait in the order in which they came.
         with subprocess.Popen(["ip", "link", "add", "queues", "numtxqueues", "4096",
                                "numrxqueues", "4096", "type", "dummy"]) as slow:
-            time.sleep(0.2)
-            mover.start(leave, here.fd, there.fd)
-            both_wait = world.until(lambda: sleeps(mover), 0.2, 0.01)
-            asker.start(look if heard else mark, here.fd)
-            both_wait = (both_wait and world.until(lambda: sleeps(asker), 0.2, 0.01)
-                         and sleeps(mover) and slow.poll() is None)
-            mover.result()
-            answer = asker.result()
-        with inside(there.fd):
-            if both_wait:
-                heard.append(answer)
-                changed += nl.wg_get("wg0")["fwmark"] != 0
-            nl.wg_set("wg0", fwmark=0).or_raise()
-            nl.link_move("wg0", here.fd).or_raise()
+            in_line = waits_behind(slow, first)
+            if in_line:
+                for who, what in ((mover, (leave, here.fd, there.fd)),
+                                  (asker, (look if heard else mark, here.fd))):
+                    who.start(*what)
+                    world.until(lambda: sleeps(who) or who.has_answered(), 2, 0.01)
+                    in_line &= sleeps(who)
+                in_line &= not first.has_answered()
+                first.result()
+                mover.result()
+                answer = asker.result()
+                with inside(there.fd):
+                    if in_line:
+                        heard.append(answer)
+                        changed += nl.wg_get("wg0")["fwmark"] != 0
+                    nl.wg_set("wg0", fwmark=0).or_raise()
+                    nl.link_move("wg0", here.fd).or_raise()
         nl.link_del("queues").or_raise()
         if len(heard) == 2:
             break
+    first.end()
     mover.end()
     asker.end()
     check(heard[:1] == ["ENODEV"] and not changed,

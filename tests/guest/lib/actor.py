@@ -5,6 +5,7 @@ import array
 import ctypes
 import os
 import pickle
+import select
 import signal
 import socket
 import struct
@@ -74,6 +75,10 @@ class Actor:
         """Has it begin with a call; `result` waits for the end."""
         data = pickle.dumps((function, args, kwargs))
         self.channel.sendall(struct.pack("=I", len(data)) + data)
+
+    def has_answered(self):
+        """Whether `result` would not have to wait."""
+        return bool(select.select([self.channel], [], [], 0)[0])
 
     def result(self):
         return self._receive()
