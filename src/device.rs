@@ -70,6 +70,7 @@ pub(crate) struct Device {
     pub(crate) allowed_ips: AllowedIps,
     #[pin]
     pub(crate) index: IndexTable,
+    #[pin]
     pub(crate) by_key: PeerTable,
     #[pin]
     pub(crate) identity: RwSem<Option<StaticIdentity<KernelCrypto>>>,
@@ -114,7 +115,7 @@ impl netdev::Driver for Device {
             transit: BoxSlot::empty(),
             allowed_ips: AllowedIps::new(),
             index <- IndexTable::new(),
-            by_key: PeerTable::new()?,
+            by_key <- PeerTable::new(),
             identity <- new_rw!(None, "wg_identity"),
             cookies <- CookieChecker::new(),
             config <- new_mutex!(Config {
@@ -191,9 +192,9 @@ impl netdev::Driver for Device {
         debug::device(dev.netdev(), c"Interface destroyed");
     }
 
-    fn link_net_gone(dev: &Dev, _rtnl: &Rtnl) {
+    fn link_net_gone(dev: &Dev, rtnl: &Rtnl) {
         debug::device(dev.netdev(), c"Transit namespace exiting");
-        dev.netdev().set_carrier(false);
+        dev.netdev().set_carrier(rtnl, false);
         let config = dev.config.lock();
         drop(dev.transit.swap(None).wait());
         // Routes that are cached hold devices of the namespace.

@@ -8,6 +8,7 @@ use crate::{
         lock::{new_rw, RwLockBh},
         route::RouteCache,
         skb::View,
+        udp::Family,
     },
 };
 use core::{
@@ -90,6 +91,14 @@ impl Endpoint {
             4 => Some((Ipv4Addr::from(high as u32), port).into()),
             6 => Some(SocketAddrV6::new(join(high, low), port, 0, (first >> 32) as u32).into()),
             _ => None,
+        }
+    }
+
+    fn family(&self) -> Family {
+        if self.words[0] & 0xff == 6 {
+            Family::V6
+        } else {
+            Family::V4
         }
     }
 
@@ -188,6 +197,7 @@ impl EndpointCell {
         for (word, value) in self.words.iter().zip(new.words) {
             word.store(value, Ordering::Relaxed);
         }
+        routes.turn_to(new.family());
         if self.generation.load(Ordering::Relaxed) < generation {
             self.generation.store(generation, Ordering::Relaxed);
             routes.reset_now();

@@ -133,8 +133,12 @@ fn begin_session(peer: &RcuArc<Peer>) -> bool {
         return false;
     }
     let index = &peer.device.index;
-    peer.keypairs.add(index, keypair.clone());
-    index.promote(peer, &keypair)
+    // Whoever forgets handshakes and then sessions finds either the one or the other.
+    let begins = index.promote(peer, &keypair);
+    if begins {
+        peer.keypairs.add(index, keypair);
+    }
+    begins
 }
 
 /// Works off handshake messages that came in.

@@ -4,10 +4,10 @@
 
 use crate::{
     kernel::{
-        lock::{new_spinlock_bh, SpinLockBh},
+        lock::new_spinlock_bh,
         random,
         rcu::{BhGuard, RcuArc, ReadSection},
-        table::Chain,
+        table::{Chains, Changes},
     },
     keypair::Keypair,
     peer::Peer,
@@ -23,51 +23,29 @@ const BUCKETS: usize = 4096;
 /// Whatever is in here is kept alive by it; a peer that is removed takes its own out.
 #[pin_data]
 pub(crate) struct IndexTable {
-    handshakes: KVVec<Chain<Peer, Writing, { Peer::BY_INDEX }>>,
-    keypairs: KVVec<Chain<Keypair, Writing, 0>>,
     #[pin]
-    lock: SpinLockBh<Writing>,
-}
-
-/// Evidence of being the only one who changes a table.
-struct Writing;
-
-pub(crate) fn buckets<T>(count: usize, empty: impl Fn() -> T) -> Result<KVVec<T>> {
-    let mut buckets = KVVec::with_capacity(count, GFP_KERNEL)?;
-    for _ in 0..count {
-        buckets.push(empty(), GFP_KERNEL)?;
-    }
-    Ok(buckets)
-}
-
-#[inline]
-fn bucket<T>(buckets: &KVVec<T>, index: u32) -> Option<&T> {
-    buckets.get(index as usize & (BUCKETS - 1))
+    handshakes: Chains<Peer, { Peer::BY_INDEX }>,
+    #[pin]
+    keypairs: Chains<Keypair, 0>,
 }
 
 impl IndexTable {
     /// An empty table.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            handshakes: buckets(BUCKETS, Chain::new)?,
-            keypairs: buckets(BUCKETS, Chain::new)?,
-            lock <- new_spinlock_bh!(Writing, "wg_index"),
+            handshakes <- Chains::new(BUCKETS, new_spinlock_bh!((), "wg_handshake_index")),
+            keypairs <- Chains::new(BUCKETS, new_spinlock_bh!((), "wg_keypair_index")),
         })
     }
 
     /// Whether a number is in use. With a million peers one in a thousand is.
     fn is_taken(&self, bh: &BhGuard, index: u32) -> bool {
-        let handshakes = bucket(&self.handshakes, index)
-            .into_iter()
-            .flat_map(|c| c.iter(bh));
-        let keypairs = bucket(&self.keypairs, index)
-            .into_iter()
-            .flat_map(|c| c.iter(bh));
-        handshakes
-            .into_iter()
+        self.handshakes
+            .iter(bh, index as usize)
             .any(|peer| peer.handshake_index() == index)
-            || keypairs
-                .into_iter()
+            || self
+                .keypairs
+                .iter(bh, index as usize)
                 .any(|keypair| keypair.local_index == index)
     }
 
@@ -75,8 +53,9 @@ impl IndexTable {
     /// peer is being removed.
     pub(crate) fn insert_handshake(&self, peer: &RcuArc<Peer>) -> Option<u32> {
         let bh = BhGuard::new();
-        let mut guard = self.lock.lock();
-        self.unlink(&mut guard, peer);
+        // While this is held nobody else gives out a number, or passes one on to a session.
+        let mut handshakes = self.handshakes.lock();
+        unlink(&mut handshakes, peer);
         // Checked under the lock, after which the removal of the peer takes the handshake out.
         if peer.is_dead() {
             return None;
@@ -88,43 +67,32 @@ impl IndexTable {
             }
         };
         peer.set_handshake_index(index);
-        bucket(&self.handshakes, index)?.insert(&mut guard, peer.clone());
+        handshakes.insert(index as usize, peer.clone());
         Some(index)
-    }
-
-    #[inline(never)]
-    fn unlink(&self, lock: &mut Writing, peer: &Peer) -> bool {
-        bucket(&self.handshakes, peer.handshake_index())
-            .and_then(|chain| chain.remove(lock, peer))
-            .is_some()
     }
 
     /// Takes a peer's handshake out.
     #[inline(never)]
     pub(crate) fn remove_handshake(&self, peer: &Peer) {
-        let mut guard = self.lock.lock();
-        self.unlink(&mut guard, peer);
+        unlink(&mut self.handshakes.lock(), peer);
     }
 
     /// Puts the session that came of a peer's handshake in its place, under the same number.
     /// `false`: the handshake is not there any more.
     pub(crate) fn promote(&self, peer: &Peer, keypair: &RcuArc<Keypair>) -> bool {
-        let mut guard = self.lock.lock();
-        if peer.handshake_index() != keypair.local_index || !self.unlink(&mut guard, peer) {
+        let mut handshakes = self.handshakes.lock();
+        if peer.handshake_index() != keypair.local_index || !unlink(&mut handshakes, peer) {
             return false;
         }
-        if let Some(chain) = bucket(&self.keypairs, keypair.local_index) {
-            chain.insert(&mut guard, keypair.clone());
-        }
+        let mut keypairs = self.keypairs.lock();
+        keypairs.insert(keypair.local_index as usize, keypair.clone());
         true
     }
 
     /// Takes a session out.
     pub(crate) fn remove_keypair(&self, keypair: &Keypair) {
-        let mut guard = self.lock.lock();
-        if let Some(chain) = bucket(&self.keypairs, keypair.local_index) {
-            drop(chain.remove(&mut guard, keypair));
-        }
+        let mut keypairs = self.keypairs.lock();
+        drop(keypairs.remove(keypair.local_index as usize, keypair));
     }
 
     /// The session of a number.
@@ -134,8 +102,8 @@ impl IndexTable {
         section: &impl ReadSection,
         index: u32,
     ) -> Option<RcuArc<Keypair>> {
-        bucket(&self.keypairs, index)?
-            .iter(section)
+        self.keypairs
+            .iter(section, index as usize)
             .find(|keypair| keypair.local_index == index)?
             .get()
     }
@@ -143,8 +111,8 @@ impl IndexTable {
     /// The peer whose handshake has a number.
     pub(crate) fn handshake(&self, index: u32) -> Option<RcuArc<Peer>> {
         let bh = BhGuard::new();
-        bucket(&self.handshakes, index)?
-            .iter(&bh)
+        self.handshakes
+            .iter(&bh, index as usize)
             .find(|peer| peer.handshake_index() == index)?
             .get()
     }
@@ -156,4 +124,11 @@ impl IndexTable {
             Some(self.keypair(&bh, index)?.peer.clone())
         })
     }
+}
+
+#[inline(never)]
+fn unlink(handshakes: &mut Changes<'_, Peer, { Peer::BY_INDEX }>, peer: &Peer) -> bool {
+    handshakes
+        .remove(peer.handshake_index() as usize, peer)
+        .is_some()
 }

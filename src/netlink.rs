@@ -8,7 +8,9 @@ mod set;
 
 use crate::{
     device::{Dev, Device},
-    kernel::genl::{Cursor, Family, Home, Message, Policy, Progress, Request, Service, Which},
+    kernel::genl::{
+        Cursor, Family, Home, Message, Policy, Progress, Request, Service, Which, EACH,
+    },
     protocol::constants::{KEY_LEN, SYMMETRIC_KEY_LEN},
     uapi::*,
 };
@@ -90,6 +92,10 @@ impl Service for WireGuardFamily {
     const SET: u8 = WG_CMD_SET_DEVICE;
     const GET_POLICY: &'static [Policy] = GET;
     const SET_POLICY: &'static [Policy] = SET;
+    const SECRETS: &'static [&'static [u32]] = &[
+        &[WGDEVICE_A_PRIVATE_KEY],
+        &[WGDEVICE_A_PEERS, EACH, WGPEER_A_PRESHARED_KEY],
+    ];
 
     fn family() -> &'static Family<Self> {
         family()

@@ -209,7 +209,7 @@ impl Peer {
             .binary_search_by_key(&peer.id, |other| other.id)
         {
             dev.allowed_ips.remove_all_of(&mut config.spare, peer);
-            peer.make_dead(dev, config);
+            peer.make_dead(dev);
             drop(config.peers.remove(at));
             rcu::synchronize();
             Self::bury(dev, core::slice::from_ref(peer));
@@ -225,7 +225,7 @@ impl Peer {
         // Faster than one peer's after the other's.
         dev.allowed_ips.clear(&mut config.spare);
         for peer in &peers {
-            peer.make_dead(dev, config);
+            peer.make_dead(dev);
         }
         rcu::synchronize();
         Self::bury(dev, &peers);
@@ -233,8 +233,8 @@ impl Peer {
 
     /// Takes a peer out of what it can be found by. After a grace period, nobody who checks
     /// [`is_dead`](Self::is_dead) in a read section queues anything for it any more.
-    fn make_dead(&self, dev: &Dev, config: &mut Config) {
-        dev.by_key.remove(config, self);
+    fn make_dead(&self, dev: &Dev) {
+        dev.by_key.remove(self);
         self.dead.store(true, Ordering::Relaxed);
     }
 

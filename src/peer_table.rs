@@ -4,11 +4,11 @@
 
 use crate::{
     device::Config,
-    index::buckets,
     kernel::{
         crypto::SipKey,
+        lock::new_spinlock_bh,
         rcu::{BhGuard, RcuArc},
-        table::Chain,
+        table::Chains,
     },
     peer::Peer,
     protocol::crypto::PublicKey,
@@ -18,44 +18,44 @@ use kernel::prelude::*;
 const BUCKETS: usize = 2048;
 
 /// Finds peers by public key. Keys that strangers make up must not fill one bucket, so the hash is
-/// a keyed one. Changes are made under the device's configuration lock.
+/// a keyed one.
+#[pin_data]
 pub(crate) struct PeerTable {
-    buckets: KVVec<Chain<Peer, Config, { Peer::BY_KEY }>>,
+    #[pin]
+    peers: Chains<Peer, { Peer::BY_KEY }>,
     key: SipKey,
 }
 
 impl PeerTable {
     /// An empty table.
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
-            buckets: buckets(BUCKETS, Chain::new)?,
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            peers <- Chains::new(BUCKETS, new_spinlock_bh!((), "wg_peers")),
             key: SipKey::random(),
         })
     }
 
-    fn bucket(&self, key: &PublicKey) -> Option<&Chain<Peer, Config, { Peer::BY_KEY }>> {
-        self.buckets
-            .get(self.key.hash(&key.0) as usize & (BUCKETS - 1))
+    fn hash(&self, key: &PublicKey) -> usize {
+        self.key.hash(&key.0) as usize
     }
 
-    pub(crate) fn insert(&self, config: &mut Config, peer: RcuArc<Peer>) {
-        if let Some(chain) = self.bucket(&peer.public_key) {
-            chain.insert(config, peer);
-        }
+    /// Adds a peer whose key no other has, which the lock of the configuration sees to.
+    pub(crate) fn insert(&self, _config: &mut Config, peer: RcuArc<Peer>) {
+        let hash = self.hash(&peer.public_key);
+        self.peers.lock().insert(hash, peer);
     }
 
-    pub(crate) fn remove(&self, config: &mut Config, peer: &Peer) {
-        if let Some(chain) = self.bucket(&peer.public_key) {
-            drop(chain.remove(config, peer));
-        }
+    pub(crate) fn remove(&self, peer: &Peer) {
+        let hash = self.hash(&peer.public_key);
+        drop(self.peers.lock().remove(hash, peer));
     }
 
     /// The peer that has a key.
     #[inline(never)]
     pub(crate) fn find(&self, key: &PublicKey) -> Option<RcuArc<Peer>> {
         let bh = BhGuard::new();
-        self.bucket(key)?
-            .iter(&bh)
+        self.peers
+            .iter(&bh, self.hash(key))
             .find(|peer| peer.public_key == *key)?
             .get()
     }

@@ -3,12 +3,11 @@
 //! How many handshakes each source may send while we are under load.
 
 use crate::{
-    index::buckets,
     kernel::{
         crypto::SipKey,
         lock::{new_spinlock_bh, SpinLockBh},
         rcu::{BhGuard, RcuArc, Shared},
-        table::{impl_chained, Chain, ChainLink},
+        table::{impl_chained, ChainLink, Chains},
         time,
     },
     protocol::{
@@ -43,26 +42,21 @@ impl_chained! { 0: Entry { self.link } }
 /// that no namespace can use up what another one is entitled to.
 #[pin_data]
 pub(crate) struct RateLimiter {
-    buckets: KVVec<Chain<Entry, Writing, 0>>,
+    #[pin]
+    table: Chains<Entry, 0>,
     key: SipKey,
     entries: AtomicU32,
     swept: AtomicU64,
-    #[pin]
-    lock: SpinLockBh<Writing>,
 }
-
-/// Evidence of being the only one who changes the table.
-struct Writing;
 
 impl RateLimiter {
     /// No sources seen yet.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            buckets: buckets(BUCKETS, Chain::new)?,
+            table <- Chains::new(BUCKETS, new_spinlock_bh!((), "wg_ratelimiter")),
             key: SipKey::random(),
             entries: AtomicU32::new(0),
             swept: AtomicU64::new(0),
-            lock <- new_spinlock_bh!(Writing, "wg_ratelimiter"),
         })
     }
 
@@ -74,12 +68,10 @@ impl RateLimiter {
         let mut bytes = [0; 9];
         bytes[0] = source.v6.into();
         bytes[1..].copy_from_slice(&source.bits.to_ne_bytes());
-        let at = self.key.hash(&bytes) as usize & (BUCKETS - 1);
-        let Some(chain) = self.buckets.get(at) else {
-            return false;
-        };
+        let hash = self.key.hash(&bytes) as usize;
         let find = |bh: &BhGuard| {
-            let entry = chain.iter(bh).find(|entry| entry.source == source)?;
+            let mut entries = self.table.iter(bh, hash);
+            let entry = entries.find(|entry| entry.source == source)?;
             let allowed = entry.tokens.lock().allow(now);
             Some(allowed)
         };
@@ -96,13 +88,13 @@ impl RateLimiter {
         })) else {
             return false;
         };
-        let mut guard = self.lock.lock();
+        let mut table = self.table.lock();
         // Another CPU may have been faster.
         if let Some(allowed) = find(&BhGuard::new()) {
             return allowed;
         }
         self.entries.fetch_add(1, Ordering::Relaxed);
-        chain.insert(&mut guard, entry);
+        table.insert(hash, entry);
         true
     }
 
@@ -120,12 +112,12 @@ impl RateLimiter {
         {
             return;
         }
-        for chain in &self.buckets {
+        for at in 0..BUCKETS {
             let bh = BhGuard::new();
-            let mut guard = self.lock.lock();
-            for entry in chain.iter(&bh) {
+            let mut table = self.table.lock();
+            for entry in self.table.iter(&bh, at) {
                 if entry.tokens.lock().is_idle(now) {
-                    drop(chain.remove(&mut guard, entry.value()));
+                    drop(table.remove(at, entry.value()));
                     self.entries.fetch_sub(1, Ordering::Relaxed);
                 }
             }

@@ -423,7 +423,7 @@ pub(crate) fn apply(
     if moves {
         dev.set_link_net(rtnl, net);
         if before.is_none() {
-            dev.netdev().set_carrier(true);
+            dev.netdev().set_carrier(rtnl, true);
         }
     }
     if let Some(transit) = transit {
@@ -437,6 +437,7 @@ pub(crate) fn apply(
         for peer in &config.peers {
             peer.endpoint.forget_source();
         }
+        dev.netdev().announce_change(rtnl);
     }
     if rebinds && dev.netdev().is_running() {
         announce(config);

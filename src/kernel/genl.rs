@@ -106,6 +106,12 @@ impl Policy {
 pub(crate) struct Attr<'a>(&'a bindings::nlattr);
 
 const HEADER: usize = size_of::<bindings::nlattr>();
+/// Of the headers before a request's first attribute.
+const HEADERS: usize = size_of::<bindings::nlmsghdr>() + size_of::<bindings::genlmsghdr>();
+
+fn number_of(header: &bindings::nlattr) -> u32 {
+    u32::from(header.nla_type) & !(bindings::NLA_F_NESTED | bindings::NLA_F_NET_BYTEORDER)
+}
 
 impl<'a> Attr<'a> {
     /// The attribute at the start of `bytes`, and how many bytes it takes with padding.
@@ -149,7 +155,7 @@ impl<'a> Attr<'a> {
 
     /// What it is, by number.
     pub(crate) fn number(self) -> u32 {
-        u32::from(self.0.nla_type) & !(bindings::NLA_F_NESTED | bindings::NLA_F_NET_BYTEORDER)
+        number_of(self.0)
     }
 
     /// The attributes inside.
@@ -252,17 +258,38 @@ impl<'a> Request<'a> {
             PhantomData,
         )
     }
+}
 
-    /// Wipes what an attribute held.
-    pub(crate) fn wipe(&self, attr: Attr<'a>) {
-        let bytes = attr.bytes();
-        // SAFETY: The attribute is in the message, which was copied from its sender for us, and which
-        // nobody else reads; no slice of it is used after this, since the request is answered. The
-        // pointer to write by is the message's own.
+/// In the path to a secret: each attribute of a list.
+pub(crate) const EACH: u32 = u32::MAX;
+
+/// Wipes, of the attributes in `len` bytes from `at`, the contents of those that `path` leads to; an
+/// empty one leads here.
+///
+/// # Safety
+///
+/// These bytes may be written, and nobody has a reference to any of them.
+unsafe fn wipe(mut at: *mut u8, mut len: usize, path: &[u32]) {
+    let Some((&number, rest)) = path.split_first() else {
+        // SAFETY: By the contract.
+        return unsafe { bindings::wg_memzero_explicit(at.cast(), len) };
+    };
+    while len >= HEADER {
+        // SAFETY: The bytes of a header are left.
+        let header = unsafe { at.cast::<bindings::nlattr>().read_unaligned() };
+        let size = usize::from(header.nla_len);
+        if size < HEADER || size > len {
+            return;
+        }
+        // SAFETY: As many bytes as the attribute says are left, its header included, and the next
+        // begins within what is left, or at its end.
         unsafe {
-            let head = (*self.skb).head;
-            let at = bytes.as_ptr().addr().wrapping_sub(head.addr());
-            bindings::wg_memzero_explicit(head.add(at).cast(), bytes.len());
+            if number == EACH || number == number_of(&header) {
+                wipe(at.add(HEADER), size.wrapping_sub(HEADER), rest);
+            }
+            let step = (size.saturating_add(3) & !3).min(len);
+            at = at.add(step);
+            len = len.wrapping_sub(step);
         }
     }
 }
@@ -403,6 +430,8 @@ pub(crate) trait Service: Sized + 'static {
     const GET_POLICY: &'static [Policy];
     /// What its requests may contain.
     const SET_POLICY: &'static [Policy];
+    /// Which attributes of theirs are wiped when they have been answered: paths of numbers.
+    const SECRETS: &'static [&'static [u32]];
     /// What the kernel knows of the family.
     fn family() -> &'static Family<Self>;
 
@@ -506,7 +535,23 @@ impl<S: Service> Family<S> {
                 info: unsafe { &*info },
                 max: (S::SET_POLICY.len() - 1) as u32,
             };
-            S::set(&request).map(|()| 0)
+            let result = S::set(&request);
+            // SAFETY: The message was copied from its sender for us, and nobody else reads it. What
+            // referred to its content has ended with the request. The pointer to write by is the
+            // message's own.
+            unsafe {
+                let message = (*info).nlhdr;
+                let head = (*skb).head;
+                let first = message
+                    .addr()
+                    .wrapping_sub(head.addr())
+                    .wrapping_add(HEADERS);
+                let len = ((*message).nlmsg_len as usize).saturating_sub(HEADERS);
+                for path in S::SECRETS {
+                    wipe(head.add(first), len, path);
+                }
+            }
+            result.map(|()| 0)
         })
     }
 

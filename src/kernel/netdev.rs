@@ -147,8 +147,20 @@ impl NetDevice {
         }
     }
 
-    /// Says whether it can carry traffic.
-    pub(crate) fn set_carrier(&self, on: bool) {
+    /// Whether it is registered, and its end has not begun. Under RTNL that stays so.
+    #[inline]
+    fn is_registered(&self) -> bool {
+        // SAFETY: As above; read once, as what another CPU may write.
+        let state = unsafe { (&raw const (*self.as_ptr()).reg_state).read_volatile() };
+        u32::from(state) == bindings::netdev_reg_state_NETREG_REGISTERED
+    }
+
+    /// Says whether it can carry traffic. Of no interest at its end: whoever is told would hold it
+    /// when it has been found that nobody does.
+    pub(crate) fn set_carrier(&self, _rtnl: &Rtnl, on: bool) {
+        if !self.is_registered() {
+            return;
+        }
         // SAFETY: As above.
         unsafe {
             if on {
@@ -178,11 +190,22 @@ impl NetDevice {
         counter.fetch_add(by as u64, Ordering::Relaxed);
     }
 
-    /// Counts a received packet of `len` bytes in this CPU's statistics.
+    /// Tells those who watch interfaces that what they can ask for has changed.
+    pub(crate) fn announce_change(&self, _rtnl: &Rtnl) {
+        if self.is_registered() {
+            // SAFETY: As above.
+            unsafe { bindings::netdev_state_change(self.as_ptr()) };
+        }
+    }
+
+    /// Counts a received packet of `len` bytes in this CPU's statistics, if it still has them.
     #[inline]
     pub(crate) fn count_received(&self, _bh: &impl rcu::BhDisabled, len: u32) {
-        // SAFETY: As above, and bottom halves are disabled.
-        unsafe { bindings::wg_dev_sw_netstats_rx_add(self.as_ptr(), len) };
+        if self.is_registered() {
+            // SAFETY: As above. The statistics are there as long as the device is registered, and go
+            // a grace period after that, so not before bottom halves are enabled again.
+            unsafe { bindings::wg_dev_sw_netstats_rx_add(self.as_ptr(), len) };
+        }
     }
 
     /// What an interface wants before it goes up: no redirects for packets that leave by the

@@ -9,7 +9,7 @@ use super::{
     bindings,
     rcu::BhGuard,
     skb::Skb,
-    udp::{Receiver, UdpSocket},
+    udp::{Family, Receiver, UdpSocket},
 };
 use core::{
     cell::UnsafeCell,
@@ -172,7 +172,10 @@ impl<D: Receiver> UdpSocket<D> {
 
     /// Finds the route for `flow`, and its source address if that was left open.
     pub(crate) fn route6(&self, _bh: &BhGuard, flow: &mut Flow6) -> Result<Route6> {
-        // SAFETY: As above.
+        if self.family() != Family::V6 {
+            return Err(EAFNOSUPPORT);
+        }
+        // SAFETY: As above; of an IPv6 socket the lookup also reads what only such a one has.
         unsafe {
             let sk = self.as_ptr();
             bindings::wg_sk_classify_flow6(sk, &mut flow.0);
@@ -252,9 +255,10 @@ impl<D: Receiver> UdpSocket<D> {
 ///
 /// # Invariants
 ///
-/// `cache` is initialised.
+/// `cache` is initialised, and has routes of `family` only.
 pub(crate) struct RouteCache {
     cache: UnsafeCell<bindings::dst_cache>,
+    family: Family,
 }
 
 // SAFETY: The cache is per CPU, and used with bottom halves disabled.
@@ -276,6 +280,7 @@ impl RouteCache {
             ))?;
             Ok(Self {
                 cache: UnsafeCell::new(cache.assume_init()),
+                family: Family::V4,
             })
         }
     }
@@ -283,7 +288,10 @@ impl RouteCache {
     /// The cached route, if it is still good, whose source address `flow` gets.
     #[inline]
     pub(crate) fn get4(&self, _bh: &BhGuard, flow: &mut Flow4) -> Option<Route4> {
-        // SAFETY: Initialised by the type invariant; bottom halves are disabled.
+        if self.family != Family::V4 {
+            return None;
+        }
+        // SAFETY: By the type invariant; bottom halves are disabled.
         unsafe {
             Route4::from_raw(bindings::dst_cache_get_ip4(
                 self.cache.get(),
@@ -292,8 +300,11 @@ impl RouteCache {
         }
     }
 
-    /// Remembers a route.
+    /// Remembers a route, if it is of the family that the cache is for.
     pub(crate) fn set4(&self, _bh: &BhGuard, route: &Route4, flow: &Flow4) {
+        if self.family != Family::V4 {
+            return;
+        }
         // SAFETY: As above; the cache takes a reference of its own.
         unsafe {
             bindings::dst_cache_set_ip4(self.cache.get(), route.0 .0.as_ptr(), flow.0.saddr);
@@ -303,13 +314,19 @@ impl RouteCache {
     /// The cached route, if it is still good, whose source address `flow` gets.
     #[inline]
     pub(crate) fn get6(&self, _bh: &BhGuard, flow: &mut Flow6) -> Option<Route6> {
+        if self.family != Family::V6 {
+            return None;
+        }
         // SAFETY: As above.
         let dst = unsafe { bindings::dst_cache_get_ip6(self.cache.get(), &mut flow.0.saddr) };
         NonNull::new(dst).map(|dst| Route6(Route(dst)))
     }
 
-    /// Remembers a route.
+    /// Remembers a route, if it is of the family that the cache is for.
     pub(crate) fn set6(&self, _bh: &BhGuard, route: &Route6, flow: &Flow6) {
+        if self.family != Family::V6 {
+            return;
+        }
         // SAFETY: As above.
         unsafe {
             bindings::dst_cache_set_ip6(self.cache.get(), route.0 .0.as_ptr(), &flow.0.saddr);
@@ -320,6 +337,15 @@ impl RouteCache {
     pub(crate) fn reset(&self) {
         // SAFETY: As above.
         unsafe { bindings::wg_dst_cache_reset(self.cache.get()) };
+    }
+
+    /// Has the cache be one for `family`.
+    pub(crate) fn turn_to(&mut self, family: Family) {
+        if self.family != family {
+            self.reset_now();
+            // INVARIANT: There are no routes in it.
+            self.family = family;
+        }
     }
 
     /// Forgets and releases all routes at once, so that no device of theirs is held any longer.

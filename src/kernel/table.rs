@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Chains of counted objects that readers walk under RCU: the buckets of hash tables.
+//! Hash tables of counted objects: chains that readers walk under RCU.
 //!
 //! C header: `include/linux/rculist.h`.
 
-use super::rcu::{RcuArc, ReadSection, Ref, Shared};
+use super::{
+    lock::{SpinLockBh, SpinLockBhBackend},
+    rcu::{RcuArc, ReadSection, Ref, Shared},
+};
 use core::{
     marker::PhantomData,
     ptr,
     sync::atomic::{AtomicBool, AtomicPtr, Ordering},
 };
+use kernel::{prelude::*, sync::lock};
 
 /// The link of an object in chains of kind `ID`. An object is on one such chain at most.
 pub(crate) struct ChainLink<T> {
@@ -52,37 +56,29 @@ pub(crate) use impl_chained;
 
 /// A chain. It owns a reference to each object on it.
 ///
-/// Changes are made by one task at a time, which shows it by a `&mut` to an `L`: what the one lock
-/// protects under which chains with that link change.
-///
 /// # Invariants
 ///
 /// From `first`, by the links, one comes to objects of each of which the chain owns a reference,
 /// and then to null.
-pub(crate) struct Chain<T: Chained<ID>, L, const ID: u64> {
+struct Chain<T: Chained<ID>, const ID: u64> {
     first: AtomicPtr<T>,
-    _owns: PhantomData<(RcuArc<T>, fn(&mut L))>,
+    _owns: PhantomData<RcuArc<T>>,
 }
 
-impl<T: Chained<ID>, L, const ID: u64> Chain<T, L, ID> {
-    /// An empty chain.
-    pub(crate) const fn new() -> Self {
+impl<T: Chained<ID>, const ID: u64> Chain<T, ID> {
+    const fn new() -> Self {
         Self {
             first: AtomicPtr::new(ptr::null_mut()),
             _owns: PhantomData,
         }
     }
 
-    /// The objects, newest first. An object that leaves the chain meanwhile may be among them, and
-    /// if it enters another at once, objects of that one too: compare what you find.
-    #[inline]
-    pub(crate) fn iter<'g>(&self, _section: &'g impl ReadSection) -> Iter<'g, T, ID> {
-        Iter(self.first.load(Ordering::Acquire), PhantomData)
-    }
-
-    /// Puts an object on the chain, unless it is on one of this kind already.
-    pub(crate) fn insert(&self, _lock: &mut L, object: RcuArc<T>) {
-        if object.link().linked.swap(true, Ordering::Relaxed) {
+    /// # Safety
+    ///
+    /// Nobody else changes the chain meanwhile.
+    unsafe fn insert(&self, object: RcuArc<T>) {
+        // Acquire: whoever took it off another chain is done with its link.
+        if object.link().linked.swap(true, Ordering::Acquire) {
             return;
         }
         let first = self.first.load(Ordering::Relaxed);
@@ -93,15 +89,17 @@ impl<T: Chained<ID>, L, const ID: u64> Chain<T, L, ID> {
             .store(object.into_raw().cast_mut(), Ordering::Release);
     }
 
-    /// Takes an object off. `None`: it was not on the chain.
-    pub(crate) fn remove(&self, _lock: &mut L, object: &T) -> Option<RcuArc<T>> {
+    /// # Safety
+    ///
+    /// Nobody else changes the chain meanwhile.
+    unsafe fn remove(&self, object: &T) -> Option<RcuArc<T>> {
         let mut link = &self.first;
         loop {
             let this = link.load(Ordering::Relaxed);
             if ptr::eq(this, object) {
                 let next = object.link().next.load(Ordering::Relaxed);
                 link.store(next, Ordering::Release);
-                object.link().linked.store(false, Ordering::Relaxed);
+                object.link().linked.store(false, Ordering::Release);
                 // The removed object's own link stays, for readers who are at it.
                 // SAFETY: The chain owned a reference, which it gives up by forgetting it.
                 return Some(unsafe { RcuArc::from_raw(this) });
@@ -116,7 +114,7 @@ impl<T: Chained<ID>, L, const ID: u64> Chain<T, L, ID> {
     }
 }
 
-impl<T: Chained<ID>, L, const ID: u64> Drop for Chain<T, L, ID> {
+impl<T: Chained<ID>, const ID: u64> Drop for Chain<T, ID> {
     fn drop(&mut self) {
         let mut next = *self.first.get_mut();
         while !next.is_null() {
@@ -130,7 +128,80 @@ impl<T: Chained<ID>, L, const ID: u64> Drop for Chain<T, L, ID> {
     }
 }
 
-/// Walks a [`Chain`].
+/// A hash table: chains, of which a hash says which, and the lock under which they change.
+#[pin_data]
+pub(crate) struct Chains<T: Chained<ID>, const ID: u64> {
+    chains: KVVec<Chain<T, ID>>,
+    #[pin]
+    lock: SpinLockBh<()>,
+}
+
+impl<T: Chained<ID>, const ID: u64> Chains<T, ID> {
+    /// So many empty chains, which is to be a power of two.
+    pub(crate) fn new(
+        count: usize,
+        lock: impl PinInit<SpinLockBh<()>>,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            chains: {
+                let mut chains = KVVec::with_capacity(count, GFP_KERNEL)?;
+                for _ in 0..count {
+                    chains.push(Chain::new(), GFP_KERNEL)?;
+                }
+                chains
+            },
+            lock <- lock,
+        })
+    }
+
+    #[inline]
+    fn chain(&self, hash: usize) -> Option<&Chain<T, ID>> {
+        self.chains.get(hash & self.chains.len().wrapping_sub(1))
+    }
+
+    /// The objects on the chain of a hash, newest first. An object that leaves the chain meanwhile may
+    /// be among them, and if it enters another at once, objects of that one too: compare what you
+    /// find.
+    #[inline]
+    pub(crate) fn iter<'g>(&self, _section: &'g impl ReadSection, hash: usize) -> Iter<'g, T, ID> {
+        let first = self
+            .chain(hash)
+            .map_or(ptr::null_mut(), |chain| chain.first.load(Ordering::Acquire));
+        Iter(first, PhantomData)
+    }
+
+    /// Keeps others from changing the table.
+    pub(crate) fn lock(&self) -> Changes<'_, T, ID> {
+        Changes {
+            table: self,
+            _guard: self.lock.lock(),
+        }
+    }
+}
+
+/// Holds the lock of [`Chains`], to change them.
+pub(crate) struct Changes<'a, T: Chained<ID>, const ID: u64> {
+    table: &'a Chains<T, ID>,
+    _guard: lock::Guard<'a, (), SpinLockBhBackend>,
+}
+
+impl<T: Chained<ID>, const ID: u64> Changes<'_, T, ID> {
+    /// Puts an object on the chain of its hash, unless it is on one of this kind already.
+    pub(crate) fn insert(&mut self, hash: usize, object: RcuArc<T>) {
+        if let Some(chain) = self.table.chain(hash) {
+            // SAFETY: The lock is held without which no chain of the table changes.
+            unsafe { chain.insert(object) };
+        }
+    }
+
+    /// Takes an object off the chain of its hash. `None`: it was not on it.
+    pub(crate) fn remove(&mut self, hash: usize, object: &T) -> Option<RcuArc<T>> {
+        // SAFETY: As above.
+        unsafe { self.table.chain(hash)?.remove(object) }
+    }
+}
+
+/// Walks a chain.
 pub(crate) struct Iter<'g, T, const ID: u64>(*mut T, PhantomData<&'g T>);
 
 impl<'g, T: Chained<ID>, const ID: u64> Iterator for Iter<'g, T, ID> {

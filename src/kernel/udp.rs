@@ -43,9 +43,10 @@ impl User {
 ///
 /// # Invariants
 ///
-/// `sk` is a UDP socket of the kernel's own, set up as a tunnel socket of `dev`'s.
+/// `sk` is a UDP socket of `family` and the kernel's own, set up as a tunnel socket of `dev`'s.
 pub(crate) struct UdpSocket<D: Receiver> {
     sk: NonNull<bindings::sock>,
+    family: Family,
     user: User,
     // Dropped after the socket is released: the receive function uses it up to then.
     _dev: NetRef<D>,
@@ -105,6 +106,7 @@ impl<D: Receiver> UdpSocket<D> {
             // INVARIANT: `sk_user_data` is what the reference kept here points at.
             Ok(Self {
                 sk,
+                family,
                 user,
                 _dev: dev,
             })
@@ -121,6 +123,10 @@ impl<D: Receiver> UdpSocket<D> {
     #[inline]
     pub(super) fn as_ptr(&self) -> *mut bindings::sock {
         self.sk.as_ptr()
+    }
+
+    pub(super) fn family(&self) -> Family {
+        self.family
     }
 
     pub(super) fn user(&self) -> bindings::kuid_t {

@@ -39,27 +39,6 @@ fn flags_of<const N: usize>(attrs: &[Option<Attr<'_>>; N], number: u32) -> Resul
 
 /// Carries a request out, all of it or nothing.
 pub(super) fn device(request: &Request<'_>) -> Result {
-    let result = carry_out(request);
-    // Whatever became of it.
-    if let Some(key) = request.attr(WGDEVICE_A_PRIVATE_KEY) {
-        request.wipe(key);
-    }
-    if result.is_err() {
-        let peers = request.attr(WGDEVICE_A_PEERS);
-        for attr in peers
-            .iter()
-            .flat_map(|a| a.children())
-            .flat_map(Attr::children)
-        {
-            if attr.number() == WGPEER_A_PRESHARED_KEY {
-                request.wipe(attr);
-            }
-        }
-    }
-    result
-}
-
-fn carry_out(request: &Request<'_>) -> Result {
     let dev = request.device::<Device>(WireGuardFamily::which(request)?)?;
     // Descriptors and processes are looked up before any lock is taken.
     let change = Change::of(request)?;
@@ -93,9 +72,6 @@ fn carry_out(request: &Request<'_>) -> Result {
     for (attr, new) in peers.iter().flat_map(|a| a.children()).zip(room.peers) {
         let change = PeerChange::of(attr)?;
         peer(&dev, &mut config, &change, new)?;
-        if let Some(key) = change.preshared {
-            request.wipe(key);
-        }
     }
     Ok(())
 }

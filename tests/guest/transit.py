@@ -1279,11 +1279,17 @@ def rule_12_visible():
     check("link-netnsid" not in text and "transit" not in out,
           "nothing is said of a device that has not moved", text, out)
     check(alice.wg("show", "wg0", "transit-netns")[1].strip() == "(none)", "or (none)")
+    with inside(her_net):
+        watcher = nl.links_watched()
     move("other")
+    told = nl.links_told(watcher)
+    watcher.close()
     text = alice(sh, "ip -d link show wg0")
     number = alice(nl.nsid_of, alice(os.open, "/run/netns/other", os.O_RDONLY))
     check(f"link-netnsid {number} " in text or "link-netns other" in text,
           "ip -d link shows the link-netnsid", text)
+    check(("wg0", number) in {(link["name"], link["netnsid"]) for link in told},
+          "and who watches links is told of it", told)
     out = alice.wg("show", "wg0")[1]
     check("transit netns: other\n" in out, "wg show has the name", out)
     check(alice.wg("show", "wg0", "transit-netns")[1] == "other\n", "for scripts too")

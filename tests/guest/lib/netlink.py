@@ -178,16 +178,39 @@ def link_move(name, netns_fd):
     return rtnl(RTM_NEWLINK, _ifinfo(), string(3, name), u32(28, netns_fd))
 
 
-def link_get(name):
-    """Up, carrier and link netnsid of a link; None if there is none of that name."""
-    answer = rtnl(RTM_GETLINK, _ifinfo(), string(3, name))
-    if answer.errno:
-        return None
-    payload = answer.replies[0][1]
+def _link(payload):
     flags = struct.unpack_from("=I", payload, 8)[0]
     found = {kind: value for _, kind, value in attrs(payload[16:])}
     number = struct.unpack("=i", found[37])[0] if 37 in found else None
-    return {"up": bool(flags & IFF_UP), "carrier": found[33] == b"\1", "netnsid": number}
+    return {"name": found[3].rstrip(b"\0").decode(), "up": bool(flags & IFF_UP),
+            "carrier": found[33] == b"\1", "netnsid": number}
+
+
+def link_get(name):
+    """Name, up, carrier and link netnsid of a link; None if there is none of that name."""
+    answer = rtnl(RTM_GETLINK, _ifinfo(), string(3, name))
+    return None if answer.errno else _link(answer.replies[0][1])
+
+
+def links_watched():
+    """A socket that hears what becomes of the links of this netns."""
+    watcher = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    watcher.bind((0, 1))
+    watcher.setblocking(False)
+    return watcher
+
+
+def links_told(watcher):
+    """What it has heard up to now."""
+    found = []
+    while True:
+        try:
+            data = watcher.recv(1 << 17)
+        except BlockingIOError:
+            return found
+        length, kind = struct.unpack_from("=IH", data)
+        if kind == RTM_NEWLINK:
+            found.append(_link(data[16:length]))
 
 
 def address_add(name, prefix):
