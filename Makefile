@@ -118,7 +118,11 @@ installed := 755:target/release/wg:bin/wg \
 part = $(word $1,$(subst :, ,$2))
 places := $(foreach i,$(installed),$(call part,3,$i))
 # The kernel that wireguard.ko was built for, and where modules of others go.
-module_dir = /lib/modules/$(firstword $(shell PATH=$$PATH:/usr/sbin:/sbin modinfo -F vermagic wireguard.ko))/updates
+built_for = $(firstword $(shell PATH=$$PATH:/usr/sbin:/sbin modinfo -F vermagic wireguard.ko))
+ifneq ($(KERNEL),)
+module-uninstall: built_for = $(KERNEL)
+endif
+module_dir = /lib/modules/$(built_for)/updates
 # Only the running system has an index of its modules.
 depmod = $(if $(DESTDIR),,PATH=$$PATH:/usr/sbin:/sbin depmod $(notdir $(patsubst %/updates,%,$(module_dir))))
 # Folders go only from below a DESTDIR: elsewhere others may count on them.
@@ -145,8 +149,10 @@ module-install: ## wireguard.ko, to the kernel that it was built for
 	@$(depmod)
 
 .PHONY: module-uninstall
-module-uninstall: ## remove it; the kernel's own is there still
-	@rm -f "$(DESTDIR)$(module_dir)/wireguard.ko"
+module-uninstall: ## remove it (KERNEL=RELEASE: of that kernel); the kernel's own is there still
+	@[ -n "$(KERNEL)" ] || [ -e wireguard.ko ] || { \
+		echo "of which kernel? there is no wireguard.ko to tell; say make module-uninstall KERNEL=RELEASE" >&2; exit 1; }
+	@rm "$(DESTDIR)$(module_dir)/wireguard.ko"
 	@$(call remove_empty,$(module_dir))
 	@$(depmod)
 

@@ -100,11 +100,16 @@ impl Transit {
 impl Config {
     /// The mark that packets carry: none but an authorised one.
     pub(crate) fn applied_mark(&self) -> u32 {
-        if self.mark_authorised {
-            self.mark
-        } else {
-            0
-        }
+        applied(self.mark, self.mark_authorised)
+    }
+}
+
+/// What of a mark packets carry.
+fn applied(mark: u32, authorised: bool) -> u32 {
+    if authorised {
+        mark
+    } else {
+        0
     }
 }
 
@@ -374,7 +379,7 @@ pub(crate) fn apply(
     } else {
         config.mark_authorised || (change.mark.is_some() && admin)
     };
-    let applied = if authorised { mark } else { 0 };
+    let applied = applied(mark, authorised);
     let unapplied = mark != 0 && !authorised && (change.mark.is_some() || moves);
     let users = match (rebinds, admin) {
         (true, false) => change.users(),

@@ -126,7 +126,6 @@ proptest! {
         if let Some(prefix) = prefix {
             let expected = masked((address, length));
             prop_assert_eq!((prefix.address(), prefix.length()), expected);
-            prop_assert_eq!(prefix.is_v6(), address.is_ipv6());
             prop_assert_eq!(Prefix::new(expected.0, length), Some(prefix));
         }
     }

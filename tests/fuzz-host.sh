@@ -85,13 +85,16 @@ done
 
 # As many at a time as there are processors.
 status=0
+pids=()
 for pair in "${wanted[@]}"; do
 	while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do
 		wait -n || status=1
 	done
 	run "${pair%:*}" "${pair#*:}" &
+	pids+=($!)
 done
-while [ -n "$(jobs -p)" ]; do
-	wait -n || status=1
+# Of those that have ended already bash still knows how.
+for pid in "${pids[@]}"; do
+	wait "$pid" || status=1
 done
 exit $status

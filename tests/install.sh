@@ -44,7 +44,7 @@ tools=(
 release=$(PATH=$PATH:/usr/sbin:/sbin modinfo -F vermagic wireguard.ko | cut -d' ' -f1)
 mod="644 lib/modules/$release/updates/wireguard.ko"
 
-prefix() { make -s "$1" DESTDIR="$dir" PREFIX=/opt; }
+prefix() { make -s "$@" DESTDIR="$dir" PREFIX=/opt; }
 runs() { "$dir/opt/bin/$1" --version; }
 check "install" prefix install
 check "puts the tools there, and what belongs to them" wanted "${tools[@]}"
@@ -55,6 +55,12 @@ check "module-install" prefix module-install
 check "puts the module where its kernel finds it" wanted "$mod" "${tools[@]}"
 check "module-uninstall" prefix module-uninstall
 check "takes the module away and nothing else" wanted "${tools[@]}"
+check "module-install again" prefix module-install
+fails() { ! "$@"; }
+check "module-uninstall of another kernel finds nothing" fails prefix module-uninstall KERNEL=none
+check "leaves what this one has" wanted "$mod" "${tools[@]}"
+check "module-uninstall of this one by name" prefix module-uninstall KERNEL="$release"
+check "takes this one away" wanted "${tools[@]}"
 touch "$dir/opt/bin/other"
 check "uninstall" prefix uninstall
 check "leaves what others put there" wanted "644 opt/bin/other"

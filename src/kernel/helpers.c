@@ -71,16 +71,6 @@ void wg_init_rwsem(struct rw_semaphore *sem, const char *name, struct lock_class
 	__init_rwsem(sem, name, key);
 }
 
-void wg_local_bh_disable(void)
-{
-	local_bh_disable();
-}
-
-void wg_local_bh_enable(void)
-{
-	local_bh_enable();
-}
-
 void wg_rcu_read_lock_bh(void)
 {
 	rcu_read_lock_bh();
@@ -151,11 +141,6 @@ void *wg_alloc_pages_exact(size_t size, gfp_t gfp)
 void *wg_vmalloc(size_t size)
 {
 	return vmalloc(size);
-}
-
-unsigned long wg_totalram_pages(void)
-{
-	return totalram_pages();
 }
 
 unsigned int wg_cpumask_next_online(int cpu)
@@ -342,11 +327,6 @@ void wg_skb_reserve(struct sk_buff *skb, int len)
 {
 	BUILD_BUG_ON(NET_SKB_PAD != (L1_CACHE_BYTES > 32 ? L1_CACHE_BYTES : 32));
 	skb_reserve(skb, len);
-}
-
-__be16 wg_ip_tunnel_parse_protocol(const struct sk_buff *skb)
-{
-	return ip_tunnel_parse_protocol(skb);
 }
 
 bool wg_pskb_may_pull(struct sk_buff *skb, unsigned int len)
@@ -536,11 +516,6 @@ struct net *wg_maybe_get_net(struct net *net)
 	return maybe_get_net(net);
 }
 
-struct net *wg_get_net(struct net *net)
-{
-	return get_net(net);
-}
-
 void wg_put_net(struct net *net)
 {
 	put_net(net);
@@ -596,11 +571,6 @@ int wg_dst_hoplimit6(struct dst_entry *dst)
 void wg_dst_release(struct dst_entry *dst)
 {
 	dst_release(dst);
-}
-
-u32 wg_ipv6_iface_scope_id(const struct in6_addr *addr, int iface)
-{
-	return ipv6_iface_scope_id(addr, iface);
 }
 
 bool wg_sock_has_policy(const struct sock *sk)

@@ -149,11 +149,6 @@ impl Prefix {
         self.length
     }
 
-    /// Whether this is an IPv6 network.
-    pub const fn is_v6(self) -> bool {
-        self.v6
-    }
-
     fn truncated(self, length: u8) -> Self {
         Prefix {
             bits: self.bits.truncated(length),

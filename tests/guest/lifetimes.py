@@ -512,6 +512,12 @@ def sleeps(actor):
         return file.read().rsplit(")", 1)[1].split()[0] == "D"
 
 
+def slow_link(name):
+    """A process that has RTNL for a while: so many queues take the kernel half a second."""
+    return subprocess.Popen(["ip", "link", "add", name, "numtxqueues", "4096",
+                             "numrxqueues", "4096", "type", "dummy"])
+
+
 def waits_behind(slow, actor):
     """Has an actor take RTNL again and again, until it waits for what another process does with it.
     Whether it came to that before that process ended."""
@@ -537,10 +543,8 @@ def requests_in_a_queue():
     first, mover, asker = Actor(enter, here.fd), Actor(), Actor()
     heard, changed = [], 0
     for _ in range(10):
-        # So many queues take the kernel half a second. While the first waits for that, those who
-        # come later wait in the order in which they came.
-        with subprocess.Popen(["ip", "link", "add", "queues", "numtxqueues", "4096",
-                               "numrxqueues", "4096", "type", "dummy"]) as slow:
+        # While the first waits, those who come later wait in the order in which they came.
+        with slow_link("queues") as slow:
             in_line = waits_behind(slow, first)
             if in_line:
                 for who, what in ((mover, (leave, here.fd, there.fd)),
@@ -570,6 +574,54 @@ def requests_in_a_queue():
     here.close()
     there.close()
     check(here.gone() and there.gone(), "and both netns end")
+
+
+@scenario
+def end_of_both():
+    """The transit netns ends when nobody is found to hold the device any more, and before it has gone"""
+    moment = 0.6 if world.debugs() else 0.15
+    in_line = False
+    for _ in range(5):
+        d, t = Net(), Net()
+        with inside(d.fd):
+            nl.link_add("wg0").or_raise()
+            nl.wg_set("wg0", private_key=os.urandom(32), netns_fd=t.fd).or_raise()
+            nl.link_up("wg0").or_raise()
+        first, deleter = Actor(enter, d.fd), Actor(enter, d.fd)
+        links = [slow_link("queues0")]
+        waits = waits_behind(links[0], first)
+        # Behind these: the device's deletion, another link, the end of T.
+        deleter.start(nl.link_del, "wg0")
+        world.until(lambda: sleeps(deleter) or deleter.has_answered(), 2, 0.01)
+        links.append(slow_link("queues1"))
+        world.until(lambda: sleeps(links[1]) or links[1].poll() is not None, 2, 0.01)
+        t.close()
+        time.sleep(moment)
+        if waits:
+            in_line = not first.has_answered()
+            first.result()
+        links[0].wait()
+        # While the second link is made, the rest of the deletion comes to wait too. It gets its turn
+        # after the end of T, and goes on while a third link keeps away those who were told of that.
+        world.until(lambda: not sleeps(links[1]), 5, 0.01)
+        time.sleep(moment)
+        links.append(slow_link("queues2"))
+        world.until(lambda: sleeps(links[2]) or links[2].poll() is not None, 2, 0.01)
+        in_line &= links[1].poll() is None and not deleter.has_answered()
+        deleter.result().or_raise()
+        for number, link in enumerate(links):
+            link.wait()
+            nl.link_del(f"queues{number}").or_raise()
+        first.end()
+        deleter.end()
+        d.close()
+        gone = d.gone() and t.gone()
+        if in_line or not gone:
+            break
+    if in_line or not gone:
+        check(gone, "both end, whichever is first")
+    else:
+        tap.skip("both end, whichever is first", "this machine is too fast, or too slow, to see it")
 
 
 @scenario

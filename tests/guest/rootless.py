@@ -4,7 +4,6 @@
 import contextlib
 import os
 import pty
-import shlex
 import signal
 import subprocess
 import sys

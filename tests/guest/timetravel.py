@@ -40,7 +40,7 @@ PUBLIC = tunnel.public_keys(KEYS)
 REKEY_AFTER, REJECT_AFTER, REKEY_ATTEMPT, REKEY_TIMEOUT, KEEPALIVE_TIMEOUT = 120, 180, 90, 5, 10
 # What is added at random to the times that could keep two peers in step.
 JITTER = 0.333
-MINUTE, HOUR, DAY = 60, 3600, 86400
+HOUR, DAY = 3600, 86400
 
 TICK = 0.01
 # Time passes by microseconds where somebody reads the clock again and again.

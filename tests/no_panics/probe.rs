@@ -253,7 +253,12 @@ probes! {
 
     probe_data_sent(t: &TimerState) t.data_sent(&Wheel);
     probe_data_received(t: &TimerState) t.data_received(&Wheel);
+    probe_sent(t: &TimerState) t.any_authenticated_sent(&Wheel);
+    probe_received(t: &TimerState) t.any_authenticated_received(&Wheel);
     probe_traversal(t: &TimerState) t.any_authenticated_traversal(&Wheel);
+    probe_queued(t: &TimerState, again: bool) t.handshake_queued(again);
+    probe_derived(t: &TimerState) t.session_derived(&Wheel);
+    probe_rearm(t: &TimerState) t.rearm_keepalive(&Wheel);
     probe_initiated(t: &TimerState) t.handshake_initiated(&Wheel);
     probe_complete(t: &TimerState) t.handshake_complete(&Wheel);
     probe_expired(t: &TimerState, timer: Timer) t.expired(&Wheel, timer);

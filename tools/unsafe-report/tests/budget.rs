@@ -45,7 +45,7 @@ fn every_block_and_promise_is_argued_for() {
 
 #[test]
 fn tools_have_none() {
-    for folder in ["wg", "unsafe-report"] {
+    for folder in ["wg", "wg-rootless", "storm", "unsafe-report"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("..")
             .join(folder)
