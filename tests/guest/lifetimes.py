@@ -507,9 +507,12 @@ def leave(net, where):
 
 
 def sleeps(actor):
-    """Whether it waits for a lock."""
-    with open(f"/proc/{actor.pid}/stat", encoding="ascii") as file:
-        return file.read().rsplit(")", 1)[1].split()[0] == "D"
+    """Whether it waits for a lock. Who has ended does not."""
+    try:
+        with open(f"/proc/{actor.pid}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "D"
+    except FileNotFoundError:
+        return False
 
 
 def slow_link(name):
