@@ -585,12 +585,14 @@ def end_of_both():
     moment = 0.6 if world.debugs() else 0.15
     in_line = False
     for _ in range(5):
-        d, t = Net(), Net()
+        d = Net()
+        first, deleter = Actor(enter, d.fd), Actor(enter, d.fd)
+        # After these, which would hold it.
+        t = Net()
         with inside(d.fd):
             nl.link_add("wg0").or_raise()
             nl.wg_set("wg0", private_key=os.urandom(32), netns_fd=t.fd).or_raise()
             nl.link_up("wg0").or_raise()
-        first, deleter = Actor(enter, d.fd), Actor(enter, d.fd)
         links = [slow_link("queues0")]
         waits = waits_behind(links[0], first)
         # Behind these: the device's deletion, another link, the end of T.
