@@ -582,7 +582,10 @@ def requests_in_a_queue():
 @scenario
 def end_of_both():
     """The transit netns ends when nobody is found to hold the device any more, and before it has gone"""
-    moment = 0.6 if world.debugs() else 0.15
+    # No other is slow enough for this order, nor would it see what is wrong with it.
+    if not world.debugs():
+        tap.skip("both end, whichever is first", "this takes the debug kernel")
+        return
     in_line = False
     for _ in range(5):
         d = Net()
@@ -601,7 +604,7 @@ def end_of_both():
         links.append(slow_link("queues1"))
         world.until(lambda: sleeps(links[1]) or links[1].poll() is not None, 2, 0.01)
         t.close()
-        time.sleep(moment)
+        time.sleep(0.6)
         if waits:
             in_line = not first.has_answered()
             first.result()
@@ -609,7 +612,7 @@ def end_of_both():
         # While the second link is made, the rest of the deletion comes to wait too. It gets its turn
         # after the end of T, and goes on while a third link keeps away those who were told of that.
         world.until(lambda: not sleeps(links[1]), 5, 0.01)
-        time.sleep(moment)
+        time.sleep(0.6)
         links.append(slow_link("queues2"))
         world.until(lambda: sleeps(links[2]) or links[2].poll() is not None, 2, 0.01)
         in_line &= links[1].poll() is None and not deleter.has_answered()
