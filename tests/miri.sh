@@ -6,7 +6,8 @@
 # races between those who look up allowed IPs and those who change them, most
 # of all.
 #
-# Miri belongs to a nightly toolchain. MIRI_TOOLCHAIN names one.
+# Miri belongs to a nightly toolchain. MIRI_TOOLCHAIN names one; if it has no Miri,
+# or is not there, rustup is asked for it.
 #
 # lane: guests
 
@@ -20,10 +21,24 @@ export MIRIFLAGS=${MIRIFLAGS:--Zmiri-disable-isolation -Zmiri-strict-provenance}
 export PROPTEST_CASES=${PROPTEST_CASES:-1} PROPTEST_DISABLE_FAILURE_PERSISTENCE=true
 
 # Also builds the libraries that it interprets, once.
-if ! cargo "+$toolchain" miri setup >/dev/null 2>&1; then
+set_up() {
+	cargo "+$toolchain" miri setup
+}
+
+# Adds to a toolchain what it lacks, and leaves its version alone.
+fetch() {
+	if rustc "+$toolchain" --version; then
+		timeout 300 rustup component add --toolchain "$toolchain" miri rust-src
+	else
+		timeout 300 rustup toolchain install "$toolchain" --profile minimal \
+			--component miri --component rust-src
+	fi
+}
+
+if ! { set_up || { fetch && set_up; }; } >/dev/null 2>&1; then
 	cat <<-END
-		ok the protocol in Miri # SKIP the toolchain $toolchain has none that works
-		# Miri is a component of nightly toolchains:
+		ok the protocol in Miri # SKIP rustup has no toolchain $toolchain with one that works
+		# Miri is a component of nightly toolchains, but not of each night's:
 		#   rustup toolchain install nightly --component miri --component rust-src
 		# and MIRI_TOOLCHAIN=NAME takes another one that has it.
 	END
