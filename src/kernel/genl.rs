@@ -536,9 +536,9 @@ impl<S: Service> Family<S> {
                 max: (S::SET_POLICY.len() - 1) as u32,
             };
             let result = S::set(&request);
-            // SAFETY: The message was copied from its sender for us, and nobody else reads it. What
-            // referred to its content has ended with the request. The pointer to write by is the
-            // message's own.
+            // SAFETY: The message was copied from its sender for us. What referred to its content has
+            // ended with the request; a tap of the kernel's may copy it meanwhile, and gets what was
+            // there or zeroes. The pointer to write by is the message's own.
             unsafe {
                 let message = (*info).nlhdr;
                 let head = (*skb).head;

@@ -190,7 +190,8 @@ impl NetDevice {
         counter.fetch_add(by as u64, Ordering::Relaxed);
     }
 
-    /// Tells those who watch interfaces that what they can ask for has changed.
+    /// Tells those who watch interfaces that what they can ask for has changed. Like the changes that
+    /// `ip link set` makes, that of an interface which is down is told when it comes up.
     pub(crate) fn announce_change(&self, _rtnl: &Rtnl) {
         if self.is_registered() {
             // SAFETY: As above.
