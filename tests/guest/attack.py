@@ -35,7 +35,7 @@ import tap  # noqa: E402
 import world  # noqa: E402
 from actor import Actor  # noqa: E402
 from tap import check, scenario  # noqa: E402
-from world import inside, ping, ports, sh  # noqa: E402
+from world import inside, new_ping, ports, sh  # noqa: E402
 
 SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
 CAP_NET_BIND_SERVICE = 10
@@ -311,7 +311,7 @@ def differences(before, after):
 
 
 def pings():
-    return ping(net_of(alice), PEER, 4) > 0
+    return new_ping(net_of(alice), PEER, 4)
 
 
 def wrong(answer, error, attribute=None, kernel=""):

@@ -28,7 +28,7 @@ import tap  # noqa: E402
 import world  # noqa: E402
 from actor import Actor  # noqa: E402
 from tap import check, scenario  # noqa: E402
-from world import inside, ping, ports, sh  # noqa: E402
+from world import inside, new_ping, ping, ports, sh  # noqa: E402
 
 GOOD = (100, 101)  # sockets in the initial netns, their ports picked by connect()
 OTHERS = (102, 103)  # the same in `other'
@@ -324,7 +324,7 @@ def handshake(net=None):
 
 
 def pings(**more):
-    return ping(her_net, PEER, **more) > 0
+    return new_ping(her_net, PEER, **more)
 
 
 def lives_in(net, port=None):
