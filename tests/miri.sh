@@ -25,7 +25,7 @@ set_up() {
 	cargo "+$toolchain" miri setup
 }
 
-# Adds to a toolchain what it lacks, and leaves its version alone.
+# Adds what a toolchain lacks and leaves its version alone, or installs it.
 fetch() {
 	if rustc "+$toolchain" --version; then
 		timeout 300 rustup component add --toolchain "$toolchain" miri rust-src

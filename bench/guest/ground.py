@@ -158,10 +158,3 @@ def udp(size, seconds, address=RIGHT, spread=1):
     sender = Traffic("left", "udp-send", address, 7000, size - 28, end + 0.05, spread)
     packets, _ = rates(["right"], begin, end)
     return packets, 1 - receiver.done()["received"] / sender.done()["sent"]
-
-
-def meminfo(*names):
-    """Figures of /proc/meminfo, in bytes."""
-    with open("/proc/meminfo", encoding="ascii") as file:
-        figures = {line.split(":")[0]: int(line.split()[1]) << 10 for line in file}
-    return [figures[name] for name in names]

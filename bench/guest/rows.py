@@ -11,9 +11,8 @@ import time
 from typing import Callable, NamedTuple
 
 import netlink as nl
-from ground import (LEFT, RIGHT, Traffic, Tunnel, meminfo, public_keys, tcp, udp, window,
-                    worked)
-from world import inside, sh
+from ground import LEFT, RIGHT, Traffic, Tunnel, public_keys, tcp, udp, window, worked
+from world import inside, meminfo, sh
 
 
 class Group(NamedTuple):
@@ -113,7 +112,7 @@ def free():
     with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
         file.write("3")
     time.sleep(0.1)
-    return meminfo("MemFree")[0]
+    return meminfo("MemFree")
 
 
 class Many:

@@ -190,8 +190,8 @@ impl NetDevice {
         counter.fetch_add(by as u64, Ordering::Relaxed);
     }
 
-    /// Tells those who watch interfaces that what they can ask for has changed. Like the changes that
-    /// `ip link set` makes, that of an interface which is down is told when it comes up.
+    /// Tells those who watch interfaces that what they can ask for has changed. Of an interface that
+    /// is down the core says nothing: they learn of it when it comes up.
     pub(crate) fn announce_change(&self, _rtnl: &Rtnl) {
         if self.is_registered() {
             // SAFETY: As above.

@@ -511,7 +511,7 @@ def sleeps(actor):
     try:
         with open(f"/proc/{actor.pid}/stat", encoding="ascii") as file:
             return file.read().rsplit(")", 1)[1].split()[0] == "D"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 

@@ -38,24 +38,15 @@ MIB = 1 << 20
 keys = public = None
 
 
-def meminfo(what):
-    """A line of /proc/meminfo, in bytes."""
-    with open("/proc/meminfo", encoding="ascii") as file:
-        for line in file:
-            if line.startswith(f"{what}:"):
-                return int(line.split()[1]) << 10
-    raise RuntimeError(f"the kernel does not say {what}")
-
-
 def free_memory():
     """How much memory there is for whoever wants it, in bytes."""
-    return meminfo("MemAvailable")
+    return world.meminfo("MemAvailable")
 
 
 def quarantine():
     """How much that was freed KASAN may keep from use, in bytes: mm/kasan/quarantine.c takes
     one part in 32 of the memory."""
-    return meminfo("MemTotal") // 32 if world.debugs() else 0
+    return world.meminfo("MemTotal") // 32 if world.debugs() else 0
 
 
 def kernel_log():

@@ -124,6 +124,13 @@ def checksum(data):
     return ~total & 0xffff
 
 
+def meminfo(name):
+    """A figure of /proc/meminfo, in bytes."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        figures = {line.split(":")[0]: int(line.split()[1]) << 10 for line in file}
+    return figures[name]
+
+
 def new_ping(net, address, timeout=2.0):
     """Whether an ICMP echo request comes back from a tunnel that may just have begun anew: peers
     take no handshake less than 20 ms after the last, and another is tried after 5 seconds only."""
