@@ -5,16 +5,19 @@
  * Family WG_GENL_NAME, version WG_GENL_VERSION. Everything up to
  * WGDEVICE_A_PEERS and all of the peer and allowed IP attributes have the
  * numbers and meanings of the kernel's own <linux/wireguard.h>, so programs
- * written for that work unchanged. The WGDEVICE_A_TRANSIT_* attributes are this
- * module's addition.
+ * written for that work unchanged. The WGDEVICE_A_TRANSIT_* attributes and
+ * WG_CMD_GET_TRANSIT are this module's addition.
  *
  * Two commands, both with CAP_NET_ADMIN over the network namespace (netns) of
- * the device, in the user namespace that owns that netns:
+ * the device, in the user namespace that owns that netns, and a third one with
+ * CAP_NET_ADMIN over the netns of the asker:
  *
  * WG_CMD_GET_DEVICE (dump)
  *	The request names the device by exactly one of WGDEVICE_A_IFINDEX and
  *	WGDEVICE_A_IFNAME. The answer is one or more messages. Only the first
- *	has the attributes of the device itself. When the peers do not fit into
+ *	has the attributes of the device itself; it has those of the transit
+ *	netns only if the request has WGDEVICE_A_TRANSIT_WANTED, which the
+ *	kernel's own module refuses with EINVAL. When the peers do not fit into
  *	a message, the next one goes on with them; when the allowed IPs of a
  *	peer do not fit, the next message begins with that peer again, with
  *	WGPEER_A_PUBLIC_KEY and the remaining WGPEER_A_ALLOWEDIPS only, to be
@@ -28,6 +31,12 @@
  *	requests; WGDEVICE_F_REPLACE_PEERS and WGPEER_F_REPLACE_ALLOWEDIPS then
  *	belong into the first one only. Listen port, fwmark and transit netns
  *	of one request change together or not at all.
+ *
+ * WG_CMD_GET_TRANSIT (dump)
+ *	The request has no attributes. The answer has a message for each device
+ *	of another netns whose sockets live in the netns of the asker, with
+ *	WGTRANSIT_A_*: who has sockets here, and how much they are used. It
+ *	tells nothing of names, keys and peers.
  *
  * Errors that either command may return, besides those named below:
  *
@@ -113,6 +122,8 @@ enum wgdevice_attribute {
 	 * with a warning in its acknowledgement, and WGDEVICE_A_TRANSIT_FWMARK
 	 * tells. Errors of SET:
 	 *
+	 *	EPERM		another mark than the one that is on the packets,
+	 *			without CAP_NET_ADMIN over the transit netns
 	 *	ENONET		the transit netns is gone
 	 */
 	WGDEVICE_A_FWMARK,
@@ -161,9 +172,17 @@ enum wgdevice_attribute {
 	 *	EPERM		in another netns, bound by hand to a port or
 	 *			address, tied to an interface, shut down for
 	 *			sending, with a mark, a locked filter or an IPsec
-	 *			policy; or it is needed, and the sender is not
-	 *			the one who opened the netlink socket
+	 *			policy; net.wireguard.transit_credentials is 0
+	 *			in that netns; or it is needed, and the sender is
+	 *			not the one who opened the netlink socket, or has
+	 *			a BPF program of its cgroup rule over where it
+	 *			may connect or send
+	 *	EACCES		a security module does not let the sender send by
+	 *			UDP where it likes
 	 *	ENONET		the transit netns is gone
+	 *
+	 * and whatever a security module or a BPF program of the cgroup answers
+	 * when the sender has the sockets made and bound.
 	 */
 	WGDEVICE_A_TRANSIT_CREDENTIAL_IPV4 = 66,
 
@@ -176,15 +195,22 @@ enum wgdevice_attribute {
 	/*
 	 * s32: nsid of the transit netns, as the netns of the asker numbers it.
 	 * Absent if that is the netns of the device itself;
-	 * NETNSA_NSID_NOT_ASSIGNED (-1) if it is gone. GET
+	 * NETNSA_NSID_NOT_ASSIGNED (-1) if it is gone. GET, where asked for
 	 */
 	WGDEVICE_A_TRANSIT_NETNSID = 68,
 
 	/*
 	 * u32: the mark that outgoing packets really carry:
-	 * WGDEVICE_A_FWMARK, or 0 if that is kept but not applied. GET
+	 * WGDEVICE_A_FWMARK, or 0 if that is kept but not applied. GET, where
+	 * asked for
 	 */
 	WGDEVICE_A_TRANSIT_FWMARK = 69,
+
+	/*
+	 * flag: the answer is to have WGDEVICE_A_TRANSIT_NETNSID and
+	 * WGDEVICE_A_TRANSIT_FWMARK. In requests of GET
+	 */
+	WGDEVICE_A_TRANSIT_WANTED = 70,
 
 	__WGDEVICE_A_TRANSIT_LAST
 };
@@ -253,9 +279,52 @@ enum wgallowedip_attribute {
 };
 #define WGALLOWEDIP_A_MAX (__WGALLOWEDIP_A_LAST - 1)
 
+enum wgtransit_attribute {
+	WGTRANSIT_A_UNSPEC,
+
+	/* aligns the numbers of 64 bits where the machine needs it */
+	WGTRANSIT_A_PAD,
+
+	/* u16, host byte order: UDP port of the sockets */
+	WGTRANSIT_A_LISTEN_PORT,
+
+	/* flag: there is an IPv4 socket */
+	WGTRANSIT_A_IPV4,
+
+	/* flag: there is an IPv6 socket */
+	WGTRANSIT_A_IPV6,
+
+	/*
+	 * u32: user whom the sockets belong to, as the user namespace of the
+	 * asker numbers her: who showed the credentials, or root
+	 */
+	WGTRANSIT_A_UID,
+
+	/* flag: they were bought with credentials */
+	WGTRANSIT_A_CREDENTIALS,
+
+	/*
+	 * s32: nsid of the netns of the device, as the netns of the asker
+	 * numbers it. Absent if it has no number there
+	 */
+	WGTRANSIT_A_NETNSID,
+
+	/* u64: packets and bytes since the sockets were made */
+	WGTRANSIT_A_RX_PACKETS,
+	WGTRANSIT_A_RX_BYTES,
+	WGTRANSIT_A_TX_PACKETS,
+	WGTRANSIT_A_TX_BYTES,
+
+	__WGTRANSIT_A_LAST
+};
+#define WGTRANSIT_A_MAX (__WGTRANSIT_A_LAST - 1)
+
 enum wg_cmd {
 	WG_CMD_GET_DEVICE,
 	WG_CMD_SET_DEVICE,
+
+	/* 2 to 63 are left free likewise. */
+	WG_CMD_GET_TRANSIT = 64,
 
 	__WG_CMD_MAX
 };
