@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The WireGuard protocol without a kernel around it.
+//! What of the module needs no kernel: the protocol, and the judgement about sockets.
 //!
-//! The kernel module and this crate compile the very same `protocol`
-//! directory. Here it meets a host implementation of the primitives and a test
+//! The kernel module and this crate compile the very same files: the `protocol`
+//! directory and `judgement`. Here they meet a host implementation of the primitives and a test
 //! suite; nothing in this crate is shipped.
 
 #![no_std]
 
+pub mod judgement;
 pub mod protocol;
