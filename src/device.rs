@@ -7,6 +7,7 @@ use crate::{
     cookies::CookieChecker,
     handshake::ReceiveHandshakes,
     index::IndexTable,
+    judgement,
     kernel::{
         arena::Spare,
         batch::InFlight,
@@ -14,11 +15,12 @@ use crate::{
         debug,
         lock::{new_rw, RwSem},
         napi::Napi,
-        netdev::{self, LinkKind, NetDevice, NetRef, Rtnl},
+        netdev::{self, LinkKind, NetDevice, NetRef, Rtnl, Totals},
         notifier::{Events, Notifiers},
         rcu::{self, BoxSlot, RcuArc},
         ring::Received,
         skb::Skb,
+        udp::Sockets,
         workqueue::{Kind, ParallelQueue, Workqueue},
     },
     keypair::Keypair,
@@ -31,10 +33,16 @@ use crate::{
     },
     receive::Decrypt,
     send::{self, Encrypt},
-    transit::{self, Transit, Users},
+    transit::{self, Transit},
 };
 use core::sync::atomic::{AtomicU32, Ordering};
-use kernel::{new_mutex, prelude::*, static_lock_class, str::CStr, sync::Mutex};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    static_lock_class,
+    str::CStr,
+    sync::{Arc, Mutex},
+};
 
 /// A device as the stack knows it.
 pub(crate) type Dev = netdev::Dev<Device>;
@@ -48,16 +56,14 @@ pub(crate) struct Config {
     /// Changes with every change of configuration.
     pub(crate) generation: u32,
     pub(crate) spare: Spare,
-    /// The port to listen on; 0: whichever the kernel picks.
-    pub(crate) port: u16,
-    /// Whether the port was asked for, rather than picked by the kernel.
-    pub(crate) port_asked_for: bool,
-    /// The firewall mark.
-    pub(crate) mark: u32,
-    /// Whether whoever set the mark or moved the device last may set marks where it sends.
-    pub(crate) mark_authorised: bool,
-    /// As whose the packets of either version of IP are routed.
-    pub(crate) users: Users,
+    /// What decides about the sockets.
+    pub(crate) state: judgement::State,
+    /// The sockets that are open.
+    pub(crate) sockets: Option<Arc<Sockets<Device>>>,
+    /// Of the sockets that are open, or will be when the interface goes up.
+    pub(crate) transit_generation: u64,
+    /// What the interface had carried when they were made.
+    pub(crate) carried_before: Totals,
 }
 
 /// The private part of a device.
@@ -65,7 +71,8 @@ pub(crate) struct Config {
 /// Locks, outermost first: RTNL, `config`, `identity`, then those of peers.
 #[pin_data]
 pub(crate) struct Device {
-    /// The sockets in use; none while the interface is down or its transit namespace gone.
+    /// The sockets in use; none while the interface is down or its transit namespace gone, although
+    /// those that credentials bought stay open while it is down.
     pub(crate) transit: BoxSlot<Transit>,
     pub(crate) allowed_ips: AllowedIps,
     #[pin]
@@ -122,11 +129,10 @@ impl netdev::Driver for Device {
                 peers: KVVec::new(),
                 generation: 1,
                 spare: Spare::new(),
-                port: 0,
-                port_asked_for: false,
-                mark: 0,
-                mark_authorised: true,
-                users: Users::ROOT,
+                state: judgement::State::NEW,
+                sockets: None,
+                transit_generation: transit::new_generation(),
+                carried_before: Totals::default(),
             }, "wg_config"),
             handshakes_waiting: AtomicU32::new(0),
             encrypt <- ParallelQueue::new(MAX_QUEUED_PACKETS as i32, static_lock_class!()),
@@ -152,9 +158,9 @@ impl netdev::Driver for Device {
     }
 
     fn stop(dev: &Dev, _rtnl: &Rtnl) {
-        let config = dev.config.lock();
+        let mut config = dev.config.lock();
         // From here on nothing comes in, and nothing leaves.
-        drop(dev.transit.swap(None).wait());
+        transit::close(dev, &mut config);
         // What came in before is counted, and the counters go before the peers do. Workers of
         // handshakes are not waited for in the queue: a machine that goes to sleep would stop them
         // there. Nor for more of them than they are at.
@@ -164,8 +170,9 @@ impl netdev::Driver for Device {
         dev.crypt_wq.flush();
         for peer in &config.peers {
             Napi::settle(&**peer);
-            // Nobody looks after these when the interface has gone, and the transit namespace goes.
-            peer.endpoint.forget_source();
+            // Nobody looks after these when the interface has gone, and the transit namespace goes. By
+            // which of our addresses a peer was heard is good for when it comes back.
+            peer.endpoint.forget_routes();
             peer.purge_staged();
             peer.timers.stop();
             peer.forget_handshake();
@@ -179,10 +186,13 @@ impl netdev::Driver for Device {
         send::packet(dev, skb)
     }
 
+    fn close(dev: &Dev, _rtnl: &Rtnl) {
+        transit::end(dev, &mut dev.config.lock());
+    }
+
     fn destroy(dev: &Dev) {
         let mut config = dev.config.lock();
-        // Sockets, peers and messages that wait are what refers to the device.
-        drop(dev.transit.swap(None).wait());
+        // Peers and messages that wait are what refers to the device, besides its sockets.
         Peer::remove_all(dev, &mut config, KVVec::new());
         while dev.handshakes.ring().consume().is_some() {}
         dev.handshake_receive_wq.flush();
@@ -195,8 +205,8 @@ impl netdev::Driver for Device {
     fn link_net_gone(dev: &Dev, rtnl: &Rtnl) {
         debug::device(dev.netdev(), c"Transit namespace exiting");
         dev.netdev().set_carrier(rtnl, false);
-        let config = dev.config.lock();
-        drop(dev.transit.swap(None).wait());
+        let mut config = dev.config.lock();
+        transit::end(dev, &mut config);
         // Routes that are cached hold devices of the namespace.
         for peer in &config.peers {
             peer.endpoint.forget_source();

@@ -4,11 +4,11 @@
 
 use crate::{
     ip::{IpHeader, UdpHeader},
+    judgement::Version,
     kernel::{
         lock::{new_rw, RwLockBh},
         route::RouteCache,
         skb::View,
-        udp::Family,
     },
 };
 use core::{
@@ -27,6 +27,15 @@ const SOURCE: core::ops::Range<usize> = 3..WORDS;
 pub(crate) struct Endpoint {
     /// Family (0, 4 or 6), port and scope; address; source address; source interface.
     words: [u64; WORDS],
+}
+
+/// The version of IP that the first word of an endpoint names.
+fn version_of(first: u64) -> Version {
+    if first & 0xff == 6 {
+        Version::V6
+    } else {
+        Version::V4
+    }
 }
 
 fn split(address: IpAddr) -> (u64, [u64; 2]) {
@@ -94,12 +103,8 @@ impl Endpoint {
         }
     }
 
-    fn family(&self) -> Family {
-        if self.words[0] & 0xff == 6 {
-            Family::V6
-        } else {
-            Family::V4
-        }
+    fn version(&self) -> Version {
+        version_of(self.words[0])
     }
 
     /// Our address for an IPv4 endpoint, 0.0.0.0 if open, and the interface it is to leave by.
@@ -197,13 +202,25 @@ impl EndpointCell {
         for (word, value) in self.words.iter().zip(new.words) {
             word.store(value, Ordering::Relaxed);
         }
-        routes.turn_to(new.family());
+        routes.turn_to(new.version());
         if self.generation.load(Ordering::Relaxed) < generation {
             self.generation.store(generation, Ordering::Relaxed);
             routes.reset_now();
         } else {
             routes.reset();
         }
+    }
+
+    /// The version of IP by which it is reached. For a decision that may be outdated at once.
+    #[inline]
+    pub(crate) fn version(&self) -> Version {
+        version_of(self.words[0].load(Ordering::Relaxed))
+    }
+
+    /// Forgets the routes.
+    #[inline(never)]
+    pub(crate) fn forget_routes(&self) {
+        self.routes.write().reset_now();
     }
 
     /// Forgets source and routes.

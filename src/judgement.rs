@@ -7,6 +7,9 @@
 //! facts, and carries the plan out or passes the refusal on (`transit.rs`). The rules are those of
 //! `docs/transit.md`.
 
+// Public for tests on the host.
+#![allow(unreachable_pub)]
+
 use core::ffi::CStr;
 
 /// IP versions.
@@ -436,7 +439,7 @@ pub fn judge(
         moves,
         sockets,
         state: next,
-        forgets_routes: moves || wish.mark.is_some(),
+        forgets_routes: rebinds || wish.mark.is_some(),
         warns_of_mark: mark != 0 && !mark_authorised && (moves || wish.mark.is_some()),
     })
 }

@@ -12,6 +12,7 @@ mod endpoint;
 mod handshake;
 mod index;
 mod ip;
+mod judgement;
 mod kernel;
 mod keypair;
 mod netlink;
@@ -26,7 +27,9 @@ mod timers;
 mod transit;
 mod uapi;
 
-use crate::kernel::{genl::Serving, netdev::Registration, notifier::Listening, rcu::SlabGuard};
+use crate::kernel::{
+    genl::Serving, netdev::Registration, notifier::Listening, rcu::SlabGuard, sysctl::Switches,
+};
 use ::kernel::prelude::*;
 
 module! {
@@ -43,6 +46,7 @@ module! {
 struct WireGuard {
     _family: Serving<netlink::WireGuardFamily>,
     _devices: Registration<device::Device>,
+    _credentials: Switches<transit::Credentials>,
     _notifiers: Listening<device::Machine>,
     _peers: SlabGuard<peer::Peer>,
 }
@@ -51,12 +55,14 @@ impl ::kernel::Module for WireGuard {
     fn init(module: &'static ThisModule) -> Result<Self> {
         let peers = peer::slab().create(c"wg_peer")?;
         let notifiers = device::notifiers().register()?;
+        let credentials = transit::credentials().register()?;
         let devices = device::kind().register()?;
         let family = netlink::family().register(module)?;
         pr_info!("WireGuard 1.0.0 loaded\n");
         Ok(Self {
             _family: family,
             _devices: devices,
+            _credentials: credentials,
             _notifiers: notifiers,
             _peers: peers,
         })

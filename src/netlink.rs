@@ -4,12 +4,13 @@
 //! a request is about. `uapi/wireguard.h` documents it for its users.
 
 mod get;
+mod list;
 mod set;
 
 use crate::{
     device::{Dev, Device},
     kernel::genl::{
-        Cursor, Family, Home, Message, Policy, Progress, Request, Service, Which, EACH,
+        Cursor, Family, Home, Message, Messages, Policy, Progress, Request, Service, Which, EACH,
     },
     protocol::constants::{KEY_LEN, SYMMETRIC_KEY_LEN},
     uapi::*,
@@ -53,9 +54,10 @@ const PEER: &[Policy] = policies!(WGPEER_A_PROTOCOL_VERSION;
     WGPEER_A_PROTOCOL_VERSION => Policy::u32(),
 );
 
-const GET: &[Policy] = policies!(WGDEVICE_A_IFNAME;
+const GET: &[Policy] = policies!(WGDEVICE_A_TRANSIT_WANTED;
     WGDEVICE_A_IFINDEX => Policy::u32(),
     WGDEVICE_A_IFNAME => Policy::string(IFNAME_LEN),
+    WGDEVICE_A_TRANSIT_WANTED => Policy::flag(),
 );
 
 const SET: &[Policy] = policies!(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6;
@@ -90,6 +92,7 @@ impl Service for WireGuardFamily {
     const VERSION: u8 = 1;
     const GET: u8 = WG_CMD_GET_DEVICE;
     const SET: u8 = WG_CMD_SET_DEVICE;
+    const LIST: u8 = WG_CMD_GET_TRANSIT;
     const GET_POLICY: &'static [Policy] = GET;
     const SET_POLICY: &'static [Policy] = SET;
     const SECRETS: &'static [&'static [u32]] = &[
@@ -113,15 +116,19 @@ impl Service for WireGuardFamily {
 
     fn get(
         dev: &Dev,
-        home: Home<'_>,
+        request: &Request<'_>,
         cursor: &mut Cursor,
         begin: &mut dyn FnMut(u32),
         message: &mut Message<'_>,
     ) -> Result<Progress> {
-        get::device(dev, home, cursor, begin, message)
+        get::device(dev, request, cursor, begin, message)
     }
 
     fn set(request: &Request<'_>) -> Result {
         set::device(request)
+    }
+
+    fn list(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messages<'_>) -> Result {
+        list::sockets(home, cursor, messages)
     }
 }

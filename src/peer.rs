@@ -18,6 +18,7 @@ use crate::{
         skb::{SharedList, SkbList},
         table::{impl_chained, ChainLink},
         time,
+        waiter::{impl_has_waiter, Room, Waiter},
     },
     keypair::{Keypair, Keypairs},
     protocol::{
@@ -30,6 +31,7 @@ use crate::{
     },
     receive, send,
     timers::Timers,
+    transit,
 };
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use kernel::{
@@ -62,6 +64,9 @@ pub(crate) struct Peer {
     /// Packets that are being decrypted, in order.
     #[pin]
     pub(crate) rx: OrderedQueue<Keypair>,
+    /// For room in the send buffer, where packets wait that are encrypted.
+    #[pin]
+    room: Waiter<Peer>,
     #[pin]
     pub(crate) endpoint: EndpointCell,
     pub(crate) rx_bytes: AtomicU64,
@@ -95,6 +100,7 @@ impl_chained! {
     1: Peer { self.by_index }
 }
 impl_has_napi! { Peer { self.napi } }
+impl_has_waiter! { Peer { self.room } }
 impl_has_work! {
     impl HasWork<Peer, 0> for Peer { self.transmit_work }
     impl HasWork<Peer, 1> for Peer { self.handshake_work }
@@ -106,6 +112,12 @@ impl WorkItem<{ Peer::TRANSMIT_WORK }> for Peer {
 
     fn run(this: RcuArc<Self>) {
         send::transmit_finished(&this);
+    }
+}
+
+impl Room for Peer {
+    fn has_come(this: RcuArc<Self>) {
+        send::queue_transmission(&this);
     }
 }
 
@@ -168,6 +180,7 @@ impl Peer {
                 staged <- new_spinlock_bh!(SkbList::new(), "wg_staged"),
                 tx <- OrderedQueue::new(),
                 rx <- OrderedQueue::new(),
+                room <- Waiter::new(),
                 endpoint <- EndpointCell::new(),
                 rx_bytes: AtomicU64::new(0),
                 tx_bytes: AtomicU64::new(0),
@@ -251,6 +264,8 @@ impl Peer {
             peer.forget_handshake();
             peer.keypairs.clear(&dev.index);
         }
+        // Who waits for room of a socket waits no more.
+        transit::wake_waiters(dev);
         // Packets that entered a queue before are first encrypted or decrypted, then passed on.
         dev.crypt_wq.flush();
         dev.crypt_wq.flush();

@@ -13,6 +13,7 @@ use crate::{
         rcu::{BhGuard, RcuArc},
         skb::{Packet, Skb, SkbList},
         time,
+        waiter::Waiter,
         workqueue::Job,
     },
     keypair::Keypair,
@@ -212,7 +213,12 @@ fn seal(packet: &mut Packet<'_>, keypair: &Keypair) -> bool {
 #[inline]
 fn finish(work: InFlight<Keypair>, outcome: Outcome) {
     let keypair = work.finish(outcome);
-    let peer = &keypair.peer;
+    queue_transmission(&keypair.peer);
+}
+
+/// Has [`transmit_finished`] called.
+#[inline]
+pub(crate) fn queue_transmission(peer: &RcuArc<Peer>) {
     peer.device
         .crypt_wq
         .queue_on::<Peer, { Peer::TRANSMIT_WORK }>(peer.cpu(), peer.clone());
@@ -223,13 +229,35 @@ pub(crate) fn transmit_finished(peer: &RcuArc<Peer>) {
     let Some(mut queue) = peer.tx.drain() else {
         return;
     };
-    while let Some((batch, outcome)) = queue.next() {
+    // What waits here still counts as its sender's, so that one is held back as well.
+    while !waits_for_room(peer) {
+        let Some((batch, outcome)) = queue.next() else {
+            return;
+        };
         let (packets, _keypair) = batch.into_parts();
         match outcome {
             Outcome::Done => transmit(peer, packets),
             Outcome::Failed => drop(packets),
         }
         crate::kernel::workqueue::yield_if_needed();
+    }
+}
+
+/// Whether the socket has no room for more, as a task's socket may have: this goes on when there is.
+#[inline]
+fn waits_for_room(peer: &RcuArc<Peer>) -> bool {
+    let bh = BhGuard::new();
+    let socket = peer
+        .device
+        .transit
+        .load(&bh)
+        .and_then(|transit| transit.sockets.of(peer.endpoint.version()));
+    match socket {
+        Some(socket) if !peer.is_dead() => Waiter::wait(peer, &bh, socket),
+        _ => {
+            Waiter::collect(&**peer);
+            false
+        }
     }
 }
 

@@ -77,13 +77,12 @@ fn send4(
     ds: u8,
     memory: Memory<'_>,
 ) -> Result {
-    let socket = &transit.v4;
+    let socket = transit.sockets.v4();
     let (source, interface) = endpoint.source4();
     let ports = (socket.port(), to.port());
     let mut flow = Flow4::new(source, *to.ip(), ports, transit.mark);
     if let Some(route) = memory.routes().and_then(|cache| cache.get4(bh, &mut flow)) {
-        socket.send4(bh, route, skb, &flow, ds);
-        return Ok(());
+        return socket.send4(bh, route, skb, &flow, ds);
     }
     let leave_open = |flow: &mut Flow4| {
         memory.forget_source();
@@ -109,8 +108,7 @@ fn send4(
     if let Some(cache) = memory.routes() {
         cache.set4(bh, &route, &flow);
     }
-    socket.send4(bh, route, skb, &flow, ds);
-    Ok(())
+    socket.send4(bh, route, skb, &flow, ds)
 }
 
 fn send6(
@@ -122,13 +120,12 @@ fn send6(
     ds: u8,
     memory: Memory<'_>,
 ) -> Result {
-    let socket = transit.v6.as_ref().ok_or(ENONET)?;
+    let socket = transit.sockets.v6().ok_or(ENONET)?;
     let source = endpoint.source6();
     let ports = (socket.port(), to.port());
     let mut flow = Flow6::new(source, *to.ip(), ports, to.scope_id(), transit.mark);
     if let Some(route) = memory.routes().and_then(|cache| cache.get6(bh, &mut flow)) {
-        socket.send6(bh, route, skb, &flow, ds);
-        return Ok(());
+        return socket.send6(bh, route, skb, &flow, ds);
     }
     if !source.is_unspecified() && !socket.owns6(bh, source) {
         memory.forget_source();
@@ -138,8 +135,7 @@ fn send6(
     if let Some(cache) = memory.routes() {
         cache.set6(bh, &route, &flow);
     }
-    socket.send6(bh, route, skb, &flow, ds);
-    Ok(())
+    socket.send6(bh, route, skb, &flow, ds)
 }
 
 impl crate::kernel::udp::Receiver for Device {

@@ -2,19 +2,26 @@
 
 //! The sockets of a device, the namespace that they live in, and the move to another one.
 //!
-//! Whoever has rights over a device need not have any where its packets leave. So everything that
-//! decides about sockets is judged here, in one place and before anything changes: see
-//! `docs/transit.md`.
+//! Whoever has rights over a device need not have any where its packets leave. What a request may do
+//! is judged in `judgement`, on facts that are gathered here, before anything changes; then the plan
+//! is carried out. See `docs/transit.md`.
 
 use crate::{
     device::{Config, Dev, Device},
     handshake,
+    judgement::{
+        self, Bind, Culprit, Errno, Facts, Owner, PortOrigin, Refusal, Target, Version, Wish,
+    },
     kernel::{
         caps::{self, Caller},
+        credential::ShownSocket,
+        debug,
         genl::{Attr, Extack, Request},
         net::{self, Net},
         netdev::Rtnl,
-        udp::{Family, Restriction, ShownSocket, UdpSocket, User},
+        rcu::BhGuard,
+        sysctl::{NetSwitch, Switch},
+        udp::{self, Denied, Sockets},
     },
     protocol::timers::{Host, Timer},
     send,
@@ -26,129 +33,124 @@ use kernel::{prelude::*, str::CStr, sync::Arc};
 
 /// What packets leave by. Readers see all of it or all of another one.
 pub(crate) struct Transit {
-    pub(crate) v4: Arc<UdpSocket<Device>>,
-    /// None where the kernel has no IPv6.
-    pub(crate) v6: Option<Arc<UdpSocket<Device>>>,
+    pub(crate) sockets: Arc<Sockets<Device>>,
     /// The mark that packets carry.
     pub(crate) mark: u32,
-    /// Higher than that of every other one before; routes that were cached for another do not
-    /// apply.
+    /// Higher than that of every other one before, unless it is for the same sockets or for those that
+    /// the interface had before it went down: routes and sources that belong to another do not apply.
     pub(crate) generation: u64,
 }
 
-/// As whose the packets of a device's sockets are routed.
-#[derive(Clone, Copy)]
-pub(crate) struct Users {
-    v4: User,
-    v6: User,
-}
-
-impl Users {
-    /// Where nobody else's sockets vouch for those of the device.
-    pub(crate) const ROOT: Self = Self {
-        v4: User::ROOT,
-        v6: User::ROOT,
-    };
-}
-
-static GENERATION: AtomicU64 = AtomicU64::new(1);
-
-/// How often another port is tried, when the kernel picked one for IPv4 that is taken for IPv6.
-const PORT_TRIES: u32 = 100;
-
 impl Transit {
-    fn new(
-        v4: Arc<UdpSocket<Device>>,
-        v6: Option<Arc<UdpSocket<Device>>>,
-        mark: u32,
-    ) -> Result<KBox<Self>> {
-        let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
+    fn new(sockets: Arc<Sockets<Device>>, mark: u32, generation: u64) -> Result<KBox<Self>> {
         let transit = Self {
-            v4,
-            v6,
+            sockets,
             mark,
             generation,
         };
         Ok(KBox::new(transit, GFP_KERNEL)?)
     }
-
-    /// Makes sockets in `net`, bound to `port`, or to one that the kernel picks if that is 0.
-    fn bind(dev: &Dev, net: &Net, port: u16, mark: u32, users: Users) -> Result<KBox<Self>> {
-        let bind = |family, port| -> Result<_> {
-            let user = match family {
-                Family::V4 => users.v4,
-                Family::V6 => users.v6,
-            };
-            let socket = UdpSocket::bind(net, family, port, user, dev.get())?;
-            Ok(Arc::new(socket, GFP_KERNEL)?)
-        };
-        let mut tries = PORT_TRIES;
-        loop {
-            let v4 = bind(Family::V4, port)?;
-            if !net::has_ipv6() {
-                return Self::new(v4, None, mark);
-            }
-            match bind(Family::V6, v4.port()) {
-                Ok(v6) => return Self::new(v4, Some(v6), mark),
-                Err(EADDRINUSE) if port == 0 && tries != 0 => tries = tries.wrapping_sub(1),
-                Err(error) => return Err(error),
-            }
-        }
-    }
 }
 
-impl Config {
-    /// The mark that packets carry: none but an authorised one.
-    pub(crate) fn applied_mark(&self) -> u32 {
-        applied(self.mark, self.mark_authorised)
-    }
+/// The next generation of sockets.
+pub(crate) fn new_generation() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// What of a mark packets carry.
-fn applied(mark: u32, authorised: bool) -> u32 {
-    if authorised {
-        mark
-    } else {
-        0
-    }
+/// Whether credentials count in a namespace, for its owner to say:
+/// `net.wireguard.transit_credentials`.
+pub(crate) struct Credentials;
+
+static CREDENTIALS: NetSwitch<Credentials> = NetSwitch::new();
+
+/// What the kernel knows of it.
+pub(crate) fn credentials() -> &'static NetSwitch<Credentials> {
+    &CREDENTIALS
 }
 
-/// Makes the sockets of an interface that goes up.
-pub(crate) fn open(dev: &Dev, rtnl: &Rtnl, config: &mut Config) -> Result {
-    let net = dev.link_net(rtnl).ok_or(ENONET)?;
-    let asked_for = config.port_asked_for;
-    let privileged =
-        net.is_privileged_port(config.port) && !caps::current_may_bind_privileged(&net);
-    let port = allowed_port(config.port, asked_for, privileged).ok_or(EACCES)?;
-    let mark = config.applied_mark();
-    let transit = bind_or_repick(dev, &net, port, asked_for, mark, config.users)?;
-    config.port = transit.v4.port();
-    drop(dev.transit.swap(Some(transit)).wait());
-    Ok(())
-}
+impl Switch for Credentials {
+    const FOLDER: &'static CStr = c"net/wireguard";
+    const NAME: &'static CStr = c"transit_credentials";
 
-/// The port to bind to, given whether it takes a right that the caller lacks: one that the kernel
-/// picked before, elsewhere or under other rules, is nothing to insist on.
-fn allowed_port(port: u16, asked_for: bool, privileged: bool) -> Option<u16> {
-    match (privileged, asked_for) {
-        (false, _) => Some(port),
-        (true, false) => Some(0),
-        (true, true) => None,
+    fn of_nets() -> &'static NetSwitch<Self> {
+        credentials()
     }
 }
 
 /// Makes sockets; a port that nobody asked for may be exchanged for another one.
-fn bind_or_repick(
-    dev: &Dev,
-    net: &Net,
-    port: u16,
-    asked_for: bool,
-    mark: u32,
-    users: Users,
-) -> Result<KBox<Transit>> {
-    match Transit::bind(dev, net, port, mark, users) {
-        Err(EADDRINUSE) if !asked_for && port != 0 => Transit::bind(dev, net, 0, mark, users),
-        result => result,
+fn bind(dev: &Dev, net: &Net, how: Bind) -> Result<Arc<Sockets<Device>>, Denied> {
+    let sockets = match Sockets::bind(dev, net, how.owner, how.port) {
+        Err(Denied::Bind(_, EADDRINUSE)) if how.may_repick && how.port != 0 => {
+            Sockets::bind(dev, net, how.owner, 0)?
+        }
+        result => result?,
+    };
+    Arc::new(sockets, GFP_KERNEL).map_err(|_| Denied::Bind(Version::V4, ENOMEM))
+}
+
+/// Notes that the sockets of a device are other ones.
+fn note_sockets(dev: &Dev, rtnl: &Rtnl, config: &mut Config, sockets: &Arc<Sockets<Device>>) {
+    config.state.port = sockets.v4().port();
+    if config.state.port_origin != PortOrigin::Asked {
+        config.state.port_origin = PortOrigin::PickedHere;
+    }
+    config.carried_before = dev.netdev().totals(rtnl);
+    // Closed here, if nobody is sending by them any more.
+    config.sockets = Some(sockets.clone());
+}
+
+/// Has an interface that goes up send by its sockets, which are made unless they are open.
+pub(crate) fn open(dev: &Dev, rtnl: &Rtnl, config: &mut Config) -> Result {
+    let net = dev.link_net(rtnl).ok_or(ENONET)?;
+    let (sockets, new) = match &config.sockets {
+        Some(sockets) => (sockets.clone(), false),
+        None => {
+            let privileged = net.is_privileged_port(config.state.port);
+            let may = || caps::current_may_bind_privileged(&net);
+            let how = judgement::go_up(&config.state, privileged, may)
+                .map_err(|refusal| errno_of(refusal.errno()))?;
+            let sockets = bind(dev, &net, how).map_err(|denied| match denied {
+                Denied::Bind(version, error) => {
+                    debug::no_socket(dev.netdev(), version);
+                    error
+                }
+                Denied::AddressesRuled => EPERM,
+            })?;
+            (sockets, true)
+        }
+    };
+    let mark = config.state.applied_mark();
+    let transit = Transit::new(sockets.clone(), mark, config.transit_generation)?;
+    if new {
+        config.state.owner = Owner::Root;
+        note_sockets(dev, rtnl, config, &sockets);
+    }
+    drop(dev.transit.swap(Some(transit)).wait());
+    Ok(())
+}
+
+/// Has an interface that goes down send no more. Sockets that credentials bought stay open.
+pub(crate) fn close(dev: &Dev, config: &mut Config) {
+    drop(dev.transit.swap(None).wait());
+    if config.state.owner == Owner::Root {
+        config.sockets = None;
+    } else if let Some(sockets) = &config.sockets {
+        sockets.wake_waiters();
+    }
+}
+
+/// Closes the sockets for good: their namespace or the device ends.
+pub(crate) fn end(dev: &Dev, config: &mut Config) {
+    drop(dev.transit.swap(None).wait());
+    config.sockets = None;
+}
+
+/// Has peers that wait for room in a send buffer look again.
+pub(crate) fn wake_waiters(dev: &Dev) {
+    let bh = BhGuard::new();
+    if let Some(transit) = dev.transit.load(&bh) {
+        transit.sockets.wake_waiters();
     }
 }
 
@@ -167,61 +169,24 @@ fn refuse<T>(extack: Extack<'_>, attr: Attr<'_>, error: Error, reason: &'static 
     Err(error)
 }
 
+fn errno_of(errno: Errno) -> Error {
+    match errno {
+        Errno::Einval => EINVAL,
+        Errno::Eperm => EPERM,
+        Errno::Eacces => EACCES,
+        Errno::Enonet => ENONET,
+    }
+}
+
 impl<'a> Change<'a> {
     /// Reads it from a request. Descriptors and processes are looked up here, once, so that what
     /// is judged is what is used.
     pub(crate) fn of(request: &Request<'a>) -> Result<Self> {
-        let extack = request.extack();
-        let fd = request.attr(WGDEVICE_A_TRANSIT_NETNS_FD);
-        let pid = request.attr(WGDEVICE_A_TRANSIT_NETNS_PID);
-        let net = match (fd, pid) {
-            (Some(_), Some(pid)) => {
-                return refuse(
-                    extack,
-                    pid,
-                    EINVAL,
-                    c"transit netns given both by fd and by PID",
-                );
-            }
-            (Some(fd), None) => match Net::of_fd(fd.u32()?) {
-                Ok(net) => Some(net),
-                Err(EBADF) => return refuse(extack, fd, EBADF, c"transit netns fd is not open"),
-                Err(error) => {
-                    return refuse(
-                        extack,
-                        fd,
-                        error,
-                        c"transit netns fd is no network namespace",
-                    )
-                }
-            },
-            (None, Some(pid)) => match Net::of_pid(pid.u32()?) {
-                Ok(net) => Some(net),
-                Err(error) => {
-                    return refuse(
-                        extack,
-                        pid,
-                        error,
-                        c"no process with the PID given for the transit netns",
-                    )
-                }
-            },
-            (None, None) => None,
-        };
-        let shown = |number| -> Result<_> {
-            let Some(attr) = request.attr(number) else {
-                return Ok(None);
-            };
-            match ShownSocket::of_fd(attr.u32()?) {
-                Ok(socket) => Ok(Some((socket, attr))),
-                Err(EBADF) => refuse(extack, attr, EBADF, c"transit credential fd is not open"),
-                Err(error) => refuse(extack, attr, error, c"transit credential is not a socket"),
-            }
-        };
+        let shown = |number| Self::shown(request, number);
         let port = request.attr(WGDEVICE_A_LISTEN_PORT);
         let mark = request.attr(WGDEVICE_A_FWMARK);
         Ok(Self {
-            net,
+            net: Self::net(request)?,
             port: port
                 .map(|attr| attr.u16().map(|port| (port, attr)))
                 .transpose()?,
@@ -233,95 +198,161 @@ impl<'a> Change<'a> {
         })
     }
 
-    /// The first of the attributes that make no sense without a transit namespace.
-    fn first_that_needs_net(&self) -> Option<Attr<'a>> {
-        let port = self.port.map(|(_, attr)| attr);
-        let mark = self.mark.map(|(_, attr)| attr);
-        let v4 = self.v4.as_ref().map(|&(_, attr)| attr);
-        let v6 = self.v6.as_ref().map(|&(_, attr)| attr);
-        port.or(mark).or(v4).or(v6)
-    }
-
-    /// As whose the packets are routed that credentials buy: her who could have sent them by the
-    /// sockets that she shows.
-    fn users(&self) -> Users {
-        let user = |shown: &Option<(ShownSocket, Attr<'_>)>| {
-            shown
-                .as_ref()
-                .map_or(User::ROOT, |(socket, _)| socket.user())
-        };
-        Users {
-            v4: user(&self.v4),
-            v6: user(&self.v6),
+    fn net(request: &Request<'a>) -> Result<Option<Net>> {
+        let extack = request.extack();
+        let fd = request.attr(WGDEVICE_A_TRANSIT_NETNS_FD);
+        let pid = request.attr(WGDEVICE_A_TRANSIT_NETNS_PID);
+        match (fd, pid) {
+            (Some(_), Some(pid)) => {
+                let reason = c"transit netns given both by fd and by PID";
+                refuse(extack, pid, EINVAL, reason)
+            }
+            (Some(fd), None) => match Net::of_fd(fd.u32()?) {
+                Ok(net) => Ok(Some(net)),
+                Err(EBADF) => refuse(extack, fd, EBADF, c"transit netns fd is not open"),
+                Err(error) => {
+                    let reason = c"transit netns fd is no network namespace";
+                    refuse(extack, fd, error, reason)
+                }
+            },
+            (None, Some(pid)) => match Net::of_pid(pid.u32()?) {
+                Ok(net) => Ok(Some(net)),
+                Err(error) => {
+                    let reason = c"no process with the PID given for the transit netns";
+                    refuse(extack, pid, error, reason)
+                }
+            },
+            (None, None) => Ok(None),
         }
     }
 
-    /// Checks the credentials that were given, and whether all that are needed are among them.
-    fn check_credentials(
-        &self,
-        net: &Net,
-        needed: bool,
-        caller: Caller<'_>,
-        extack: Extack<'_>,
-    ) -> Result {
-        for (shown, family) in [(&self.v4, Family::V4), (&self.v6, Family::V6)] {
-            if let Some((socket, attr)) = shown {
-                check_credential(socket, family, net, extack, *attr)?;
-            }
-        }
-        if !needed {
-            return Ok(());
-        }
-        let missing = match (&self.v4, &self.v6) {
-            (None, None) => {
-                c"needs CAP_NET_ADMIN over the transit netns, or UDP sockets in it as credentials"
-            }
-            (None, _) => c"the transit credential for IPv4 is missing",
-            (_, None) if net::has_ipv6() => c"the transit credential for IPv6 is missing",
-            // They are the sender's, who must not lend them either.
-            _ if !caller.is_one() => {
-                c"transit credentials do not count for another one's netlink socket"
-            }
-            _ => return Ok(()),
+    fn shown(request: &Request<'a>, number: u32) -> Result<Option<(ShownSocket, Attr<'a>)>> {
+        let extack = request.extack();
+        let Some(attr) = request.attr(number) else {
+            return Ok(None);
         };
-        extack.say(missing);
-        Err(EPERM)
+        match ShownSocket::of_fd(attr.u32()?) {
+            Ok(socket) => Ok(Some((socket, attr))),
+            Err(EBADF) => refuse(extack, attr, EBADF, c"transit credential fd is not open"),
+            Err(error) => refuse(extack, attr, error, c"transit credential is not a socket"),
+        }
+    }
+
+    fn credential(&self, version: Version) -> Option<&(ShownSocket, Attr<'a>)> {
+        match version {
+            Version::V4 => self.v4.as_ref(),
+            Version::V6 => self.v6.as_ref(),
+        }
+    }
+
+    /// What is judged, given the namespace that the device has and the one that results.
+    fn wish(&self, before: Option<&Net>, net: Option<&Net>) -> Wish {
+        let facts = |version| {
+            let (socket, _) = self.credential(version)?;
+            Some(socket.facts(version, net?))
+        };
+        Wish {
+            net: self.net.as_ref().map(|new| match before {
+                Some(old) if old.same(new) => Target::Same,
+                _ => Target::Other,
+            }),
+            port: self.port.map(|(port, _)| port),
+            mark: self.mark.map(|(mark, _)| mark),
+            v4: facts(Version::V4),
+            v6: facts(Version::V6),
+        }
+    }
+
+    /// The attribute that a refusal points at.
+    fn culprit(&self, culprit: Culprit) -> Option<Attr<'a>> {
+        match culprit {
+            Culprit::Port => self.port.map(|(_, attr)| attr),
+            Culprit::Mark => self.mark.map(|(_, attr)| attr),
+            Culprit::Credential(version) => self.credential(version).map(|&(_, attr)| attr),
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal, extack: Extack<'_>) -> Error {
+        match refusal.culprit().and_then(|culprit| self.culprit(culprit)) {
+            Some(attr) => extack.say_of(attr, refusal.words()),
+            None => extack.say(refusal.words()),
+        }
+        errno_of(refusal.errno())
+    }
+
+    /// Asks what no look at a socket can tell: whether security modules let the sender of the request
+    /// send where the device will send.
+    fn probe(&self, net: &Net, extack: Extack<'_>) -> Result {
+        for version in [Version::V4, Version::V6] {
+            let Some(&(_, attr)) = self.credential(version) else {
+                continue;
+            };
+            if let Err(error) = udp::may_send(net, version) {
+                let reason = c"a security module does not let this task send by UDP where it likes";
+                return refuse(extack, attr, error, reason);
+            }
+        }
+        Ok(())
     }
 }
 
-/// Checks that whoever shows `socket` could make a tunnel socket of it in `net`.
-fn check_credential(
-    socket: &ShownSocket,
-    family: Family,
-    net: &Net,
-    extack: Extack<'_>,
-    attr: Attr<'_>,
-) -> Result {
-    if !socket.is_udp(family) {
-        let reason = match family {
-            Family::V4 => c"transit credential for IPv4 is not an IPv4 UDP socket",
-            Family::V6 => c"transit credential for IPv6 is not an IPv6 UDP socket",
-        };
-        return refuse(extack, attr, EINVAL, reason);
+/// What the judgement asks about the sender and the transit namespace that results. Rights are asked
+/// for once, since a "no" may be logged.
+struct Sender<'a> {
+    caller: Caller<'a>,
+    net: Option<&'a Net>,
+}
+
+impl Facts for Sender<'_> {
+    fn administers(&mut self) -> bool {
+        self.net.is_some_and(|net| self.caller.may_administer(net))
     }
-    if !socket.is_in(net) {
-        return refuse(
-            extack,
-            attr,
-            EPERM,
-            c"transit credential is not in the transit netns",
-        );
+
+    fn may_bind_privileged(&mut self) -> bool {
+        self.net
+            .is_some_and(|net| self.caller.may_bind_privileged(net))
     }
-    let reason = match socket.restriction() {
-        None => return Ok(()),
-        Some(Restriction::BoundByHand) => c"transit credential was bound to an address or port",
-        Some(Restriction::TiedToDevice) => c"transit credential is tied to a device",
-        Some(Restriction::FilterLocked) => c"transit credential has a locked filter",
-        Some(Restriction::Marked) => c"transit credential carries a mark",
-        Some(Restriction::Shut) => c"transit credential is shut down for sending",
-        Some(Restriction::Policy) => c"transit credential has an IPsec policy",
-    };
-    refuse(extack, attr, EPERM, reason)
+
+    fn is_the_opener(&mut self) -> bool {
+        self.caller.is_one()
+    }
+
+    fn is_privileged(&self, port: u16) -> bool {
+        self.net.is_some_and(|net| net.is_privileged_port(port))
+    }
+
+    fn credentials_count(&self) -> bool {
+        self.net.is_some_and(|net| credentials().is_on(net))
+    }
+
+    fn has_ipv6(&self) -> bool {
+        net::has_ipv6()
+    }
+}
+
+/// Says why there are no sockets.
+fn explain(denied: Denied, owner: Owner, extack: Extack<'_>) -> Error {
+    match denied {
+        Denied::AddressesRuled => {
+            extack
+                .say(c"a BPF program of the cgroup rules over where this task may connect or send");
+            EPERM
+        }
+        Denied::Bind(_, EADDRINUSE) => {
+            extack.say(c"the port is taken in the transit netns");
+            EADDRINUSE
+        }
+        // For want of memory, files or sockets.
+        Denied::Bind(_, error @ (ENOMEM | ENFILE | ENOBUFS)) => error,
+        Denied::Bind(_, error) => {
+            if owner == Owner::Caller {
+                extack.say(
+                    c"a security module or a BPF program of the cgroup does not let this task have the sockets",
+                );
+            }
+            error
+        }
+    }
 }
 
 /// Carries out what a request says about sockets, all of it or nothing.
@@ -333,99 +364,54 @@ pub(crate) fn apply(
     caller: Caller<'_>,
     extack: Extack<'_>,
 ) -> Result {
-    // What it leads to.
     let before = dev.link_net(rtnl);
-    let moves = match (&change.net, &before) {
-        (Some(new), Some(old)) => !new.same(old),
-        (Some(_), None) => true,
-        (None, _) => false,
-    };
-    let Some(net) = change.net.as_ref().or(before.as_ref()) else {
-        return match change.first_that_needs_net() {
-            Some(attr) => refuse(
-                extack,
-                attr,
-                ENONET,
-                c"the transit netns is gone: set a new one",
-            ),
-            None => Ok(()),
-        };
-    };
-    let new_port = change
-        .port
-        .map(|(port, _)| port)
-        .filter(|&port| port == 0 || port != config.port);
-    let rebinds = moves || new_port.is_some();
-    let port = new_port.unwrap_or(config.port);
-    let asked_for = match change.port {
-        Some((port, _)) => port != 0,
-        None => config.port_asked_for,
-    };
-
-    // Whether the caller may. Asked only where it matters, since a "no" may be logged.
-    let admin = (rebinds || change.mark.is_some()) && caller.may_administer(net);
-    change.check_credentials(net, rebinds && !admin, caller, extack)?;
-    let privileged = rebinds && net.is_privileged_port(port) && !caller.may_bind_privileged(net);
-    let Some(port) = allowed_port(port, asked_for, privileged) else {
-        extack.say(c"the port needs CAP_NET_BIND_SERVICE over the transit netns");
-        return Err(EACCES);
-    };
-
-    // The mark, which no credential buys.
-    let mark = change.mark.map_or(config.mark, |(mark, _)| mark);
-    let remarks = mark != config.mark;
-    let authorised = if remarks || moves {
-        admin
-    } else {
-        config.mark_authorised || (change.mark.is_some() && admin)
-    };
-    let applied = applied(mark, authorised);
-    let unapplied = mark != 0 && !authorised && (change.mark.is_some() || moves);
-    let users = match (rebinds, admin) {
-        (true, false) => change.users(),
-        (true, true) if moves => Users::ROOT,
-        _ => config.users,
+    let net = change.net.as_ref().or(before.as_ref());
+    let wish = change.wish(before.as_ref(), net);
+    let is_running = dev.netdev().is_running();
+    let plan = judgement::judge(
+        config.state,
+        before.is_some(),
+        is_running,
+        &wish,
+        &mut Sender { caller, net },
+    )
+    .map_err(|refusal| change.refuse(refusal, extack))?;
+    let Some(net) = net else {
+        return Ok(());
     };
 
     // Everything that can fail, before anything changes.
-    let transit = if !dev.netdev().is_running() {
-        None
-    } else if rebinds {
-        match bind_or_repick(dev, net, port, asked_for, applied, users) {
-            Ok(transit) => Some(transit),
-            Err(error) => {
-                if error == EADDRINUSE {
-                    extack.say(c"the port is taken in the transit netns");
-                }
-                return Err(error);
-            }
+    change.probe(net, extack)?;
+    let new = match plan.sockets {
+        judgement::Sockets::New(how) => {
+            let made = bind(dev, net, how);
+            Some(made.map_err(|denied| explain(denied, how.owner, extack))?)
         }
-    } else if applied != config.applied_mark() {
-        let section = kernel::sync::rcu::read_lock();
-        let sockets = dev
-            .transit
-            .load(&section)
-            .map(|t| (t.v4.clone(), t.v6.clone()));
-        drop(section);
-        sockets
-            .map(|(v4, v6)| Transit::new(v4, v6, applied))
-            .transpose()?
+        judgement::Sockets::Keep | judgement::Sockets::WhenUp => None,
+    };
+    let mark = plan.state.applied_mark();
+    let replaces = plan.sockets != judgement::Sockets::Keep || mark != config.state.applied_mark();
+    let generation = if replaces {
+        new_generation()
     } else {
-        None
+        config.transit_generation
+    };
+    let transit = match new.as_ref().or(config.sockets.as_ref()) {
+        Some(sockets) if is_running && replaces => {
+            Some(Transit::new(sockets.clone(), mark, generation)?)
+        }
+        _ => None,
     };
 
     // From here on nothing fails.
-    config.port = transit.as_ref().map_or(port, |transit| transit.v4.port());
-    config.port_asked_for = asked_for;
-    config.mark = mark;
-    config.mark_authorised = authorised;
-    config.users = users;
-    if unapplied {
+    if plan.warns_of_mark {
         extack.say(
             c"fwmark is kept but not applied: that needs CAP_NET_ADMIN over the transit netns",
         );
     }
-    if moves {
+    config.state = plan.state;
+    config.transit_generation = generation;
+    if plan.moves {
         dev.set_link_net(rtnl, net);
         if before.is_none() {
             dev.netdev().set_carrier(rtnl, true);
@@ -436,15 +422,19 @@ pub(crate) fn apply(
         // sending by them, and deliver what they receive up to then.
         drop(dev.transit.swap(Some(transit)).wait());
     }
-    if moves {
+    match (&new, plan.sockets) {
+        (Some(sockets), _) => note_sockets(dev, rtnl, config, sockets),
+        (None, judgement::Sockets::WhenUp) => config.sockets = None,
+        (None, _) => (),
+    }
+    if plan.forgets_routes {
         // An IPv6 route must not outlive its namespace. Nobody is sending by the old sockets, so none
         // of these comes back.
         for peer in &config.peers {
             peer.endpoint.forget_source();
         }
-        dev.netdev().announce_change(rtnl);
     }
-    if rebinds && dev.netdev().is_running() {
+    if new.is_some() && is_running {
         announce(config);
     }
     Ok(())

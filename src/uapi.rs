@@ -25,6 +25,7 @@ pub(crate) const WGDEVICE_A_TRANSIT_CREDENTIAL_IPV4: u32 = 66;
 pub(crate) const WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6: u32 = 67;
 pub(crate) const WGDEVICE_A_TRANSIT_NETNSID: u32 = 68;
 pub(crate) const WGDEVICE_A_TRANSIT_FWMARK: u32 = 69;
+pub(crate) const WGDEVICE_A_TRANSIT_WANTED: u32 = 70;
 
 pub(crate) const WGPEER_A_UNSPEC: u32 = 0;
 pub(crate) const WGPEER_A_PUBLIC_KEY: u32 = 1;
@@ -49,6 +50,19 @@ pub(crate) const WGALLOWEDIP_A_COUNT: usize = 5;
 
 pub(crate) const WG_CMD_GET_DEVICE: u8 = 0;
 pub(crate) const WG_CMD_SET_DEVICE: u8 = 1;
+pub(crate) const WG_CMD_GET_TRANSIT: u8 = 64;
+
+pub(crate) const WGTRANSIT_A_PAD: u32 = 1;
+pub(crate) const WGTRANSIT_A_LISTEN_PORT: u32 = 2;
+pub(crate) const WGTRANSIT_A_IPV4: u32 = 3;
+pub(crate) const WGTRANSIT_A_IPV6: u32 = 4;
+pub(crate) const WGTRANSIT_A_UID: u32 = 5;
+pub(crate) const WGTRANSIT_A_CREDENTIALS: u32 = 6;
+pub(crate) const WGTRANSIT_A_NETNSID: u32 = 7;
+pub(crate) const WGTRANSIT_A_RX_PACKETS: u32 = 8;
+pub(crate) const WGTRANSIT_A_RX_BYTES: u32 = 9;
+pub(crate) const WGTRANSIT_A_TX_PACKETS: u32 = 10;
+pub(crate) const WGTRANSIT_A_TX_BYTES: u32 = 11;
 
 pub(crate) const AF_INET: u16 = 2;
 pub(crate) const AF_INET6: u16 = 10;

@@ -4,6 +4,7 @@
 //! whoever has something to say.
 
 use super::{bindings, netdev::NetDevice};
+use crate::judgement::Version;
 use core::{
     mem::MaybeUninit,
     net::{IpAddr, SocketAddr},
@@ -102,6 +103,18 @@ pub(crate) fn keypair_life(dev: &NetDevice, id: u64, what: &'static CStr, peer: 
     unsafe {
         bindings::wg_debug_keypair(dev.name_ptr(), id, what.as_char_ptr(), peer);
     }
+}
+
+/// Says that an interface cannot go up, since there is no socket for it.
+#[cold]
+#[inline(never)]
+pub(crate) fn no_socket(dev: &NetDevice, version: Version) {
+    let which = match version {
+        Version::V4 => c"IPv4",
+        Version::V6 => c"IPv6",
+    };
+    // SAFETY: All strings are terminated.
+    unsafe { bindings::wg_error_socket(dev.name_ptr(), which.as_char_ptr()) };
 }
 
 /// Says `what` about a device, unless much is said already.

@@ -7,6 +7,7 @@
 use super::{
     bindings,
     caps::Caller,
+    net::{Net, User},
     netdev::{Dev, Driver, Found, NetDevice, Rtnl},
 };
 use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit, ptr, slice};
@@ -60,6 +61,11 @@ impl Policy {
     /// Eight bytes.
     pub(crate) const fn u64() -> Self {
         Self::plain(bindings::NLA_U64, 0)
+    }
+
+    /// No content: it is there or not.
+    pub(crate) const fn flag() -> Self {
+        Self::plain(bindings::NLA_FLAG, 0)
     }
 
     /// Four bytes, of which no bit but those in `mask` is set.
@@ -298,6 +304,18 @@ unsafe fn wipe(mut at: *mut u8, mut len: usize, path: &[u32]) {
 pub(crate) struct Home<'a>(*const bindings::net, PhantomData<&'a ()>);
 
 impl Home<'_> {
+    /// Whether it is `net`.
+    pub(crate) fn is(&self, net: &Net) -> bool {
+        ptr::eq(net.as_ptr(), self.0)
+    }
+
+    /// The number by which it knows `net`, if it has one for it.
+    pub(crate) fn id_of(&self, net: &Net) -> Option<i32> {
+        // SAFETY: It is the namespace of a socket that is open, and `net` is alive.
+        let id = unsafe { bindings::peernet2id(self.0, net.as_ptr()) };
+        (id >= 0).then_some(id)
+    }
+
     /// `ENODEV` if the device has moved away since it was found, to where the sender need not have any
     /// rights.
     pub(crate) fn check(&self, dev: &NetDevice, _rtnl: &Rtnl) -> Result {
@@ -309,6 +327,10 @@ impl Home<'_> {
         }
     }
 }
+
+/// Who reads a dump.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a>(*const bindings::sk_buff, PhantomData<&'a ()>);
 
 /// How a device is named.
 pub(crate) enum Which<'a> {
@@ -344,6 +366,18 @@ impl Message<'_> {
         let len = i32::try_from(bytes.len()).map_err(|_| EMSGSIZE)?;
         // SAFETY: The message is ours to write, the slice is valid for its length.
         to_result(unsafe { bindings::nla_put(self.0, number as i32, len, bytes.as_ptr().cast()) })
+    }
+
+    /// Adds an attribute without content.
+    pub(crate) fn put_flag(&mut self, number: u32) -> Result {
+        self.put(number, &[])
+    }
+
+    /// Adds the number of a user, as the user namespace of the reader's socket has it.
+    pub(crate) fn put_user(&mut self, number: u32, user: User, reader: Reader<'_>) -> Result {
+        // SAFETY: The reader's message is valid, and has a socket.
+        let uid = unsafe { bindings::wg_netlink_uid(reader.0, user.0) };
+        self.put_u32(number, uid)
     }
 
     /// Adds a number of one byte.
@@ -426,6 +460,8 @@ pub(crate) trait Service: Sized + 'static {
     const GET: u8;
     /// Number of the command that sets.
     const SET: u8;
+    /// Number of the command that lists what is in the namespace of the reader.
+    const LIST: u8;
     /// What its requests may contain.
     const GET_POLICY: &'static [Policy];
     /// What its requests may contain.
@@ -441,19 +477,55 @@ pub(crate) trait Service: Sized + 'static {
     /// next: when it changes during a dump, the reader is told.
     fn get(
         dev: &Dev<Self::Device>,
-        home: Home<'_>,
+        request: &Request<'_>,
         cursor: &mut Cursor,
         begin: &mut dyn FnMut(u32),
         message: &mut Message<'_>,
     ) -> Result<Progress>;
     /// Carries a request out.
     fn set(request: &Request<'_>) -> Result;
+    /// Writes as many messages of a list as fit. `EMSGSIZE`: there are more to come.
+    fn list(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messages<'_>) -> Result;
+}
+
+/// Messages of a dump, as many as fit.
+pub(crate) struct Messages<'a> {
+    skb: *mut bindings::sk_buff,
+    cb: *mut bindings::netlink_callback,
+    family: *const bindings::genl_family,
+    command: u8,
+    _dump: PhantomData<&'a mut ()>,
+}
+
+impl Messages<'_> {
+    /// Adds one with what `fill` adds to it. If that fails, nothing is added. `EMSGSIZE`: it is full.
+    pub(crate) fn add(
+        &mut self,
+        fill: impl FnOnce(&mut Message<'_>, Reader<'_>) -> Result,
+    ) -> Result {
+        // SAFETY: The dump is being written, by us; what is begun is ended or taken back.
+        unsafe {
+            let flags = bindings::NLM_F_MULTI as i32;
+            let header =
+                bindings::wg_genlmsg_put(self.skb, self.cb, self.family, flags, self.command);
+            if header.is_null() {
+                return Err(EMSGSIZE);
+            }
+            let mut message = Message(self.skb, PhantomData);
+            let result = fill(&mut message, Reader((*self.cb).skb, PhantomData));
+            match result {
+                Ok(()) => bindings::wg_genlmsg_end(self.skb, header),
+                Err(_) => bindings::wg_genlmsg_cancel(self.skb, header),
+            }
+            result
+        }
+    }
 }
 
 /// A family as the kernel knows it, in a static of the driver's.
 pub(crate) struct Family<S: Service> {
     family: UnsafeCell<bindings::genl_family>,
-    ops: UnsafeCell<[bindings::genl_split_ops; 2]>,
+    ops: UnsafeCell<[bindings::genl_split_ops; 3]>,
     _service: PhantomData<S>,
 }
 
@@ -468,12 +540,14 @@ impl<S: Service> Family<S> {
     pub(crate) const fn new() -> Self {
         let () = Self::CONTEXT_FITS;
         // SAFETY: All zeroes are valid: no functions, no commands.
-        let (mut family, mut get, mut set): (
+        let (mut family, mut get, mut set, mut list): (
             bindings::genl_family,
+            bindings::genl_split_ops,
             bindings::genl_split_ops,
             bindings::genl_split_ops,
         ) = unsafe {
             (
+                MaybeUninit::zeroed().assume_init(),
                 MaybeUninit::zeroed().assume_init(),
                 MaybeUninit::zeroed().assume_init(),
                 MaybeUninit::zeroed().assume_init(),
@@ -499,6 +573,14 @@ impl<S: Service> Family<S> {
                 doit: Some(Self::doit),
                 post_doit: None,
             };
+        list.cmd = S::LIST;
+        list.flags = (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DUMP) as u8;
+        list.__bindgen_anon_1.__bindgen_anon_2 =
+            bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_2 {
+                start: None,
+                dumpit: Some(Self::list),
+                done: None,
+            };
         let name = S::NAME.to_bytes();
         let mut i = 0;
         while i < name.len() {
@@ -508,7 +590,7 @@ impl<S: Service> Family<S> {
         family.version = S::VERSION as u32;
         Self {
             family: UnsafeCell::new(family),
-            ops: UnsafeCell::new([get, set]),
+            ops: UnsafeCell::new([get, set, list]),
             _service: PhantomData,
         }
     }
@@ -520,7 +602,7 @@ impl<S: Service> Family<S> {
             let family = self.family.get();
             (*family).module = module.as_ptr().cast();
             (*family).split_ops = self.ops.get().cast();
-            (*family).n_split_ops = 2;
+            (*family).n_split_ops = 3;
             (*family).set_netnsok(1);
             to_result(bindings::genl_register_family(family))?;
         }
@@ -607,8 +689,13 @@ impl<S: Service> Family<S> {
                 bindings::wg_genl_dump_check_consistent(cb, header);
             };
             let mut message = Message(skb, PhantomData);
-            let home = request.home();
-            match S::get(&dev, home, &mut context.cursor, &mut begin, &mut message) {
+            match S::get(
+                &dev,
+                &request,
+                &mut context.cursor,
+                &mut begin,
+                &mut message,
+            ) {
                 Ok(progress) => {
                     bindings::wg_genlmsg_end(skb, header);
                     match progress {
@@ -620,6 +707,32 @@ impl<S: Service> Family<S> {
                     bindings::wg_genlmsg_cancel(skb, header);
                     error.to_errno()
                 }
+            }
+        }
+    }
+}
+
+impl<S: Service> Family<S> {
+    unsafe extern "C" fn list(
+        skb: *mut bindings::sk_buff,
+        cb: *mut bindings::netlink_callback,
+    ) -> i32 {
+        // SAFETY: Both are valid during the call, and the context is ours. The callback's message has
+        // the reader's socket.
+        unsafe {
+            let cursor = &mut Self::context(cb).cursor;
+            let home = Home(bindings::wg_sock_net((*(*cb).skb).sk), PhantomData);
+            let mut messages = Messages {
+                skb,
+                cb,
+                family: S::family().family.get(),
+                command: S::LIST,
+                _dump: PhantomData,
+            };
+            match S::list(home, cursor, &mut messages) {
+                Ok(()) => 0,
+                Err(EMSGSIZE) if (*skb).len != 0 => (*skb).len as i32,
+                Err(error) => error.to_errno(),
             }
         }
     }

@@ -2,6 +2,8 @@
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/sctp.h>
+
 #include "bindings.h"
 
 MODULE_VERSION("1.0.0");
@@ -587,6 +589,106 @@ bool wg_sock_flag(const struct sock *sk, enum sock_flags flag)
 	return sock_flag(sk, flag);
 }
 
+/* Sockets of the task that asks for them. */
+
+void wg_sock_hold_net_passively(struct sock *sk)
+{
+	net_passive_inc(sock_net(sk));
+	sock_inuse_add(sock_net(sk), -1);
+	put_net_track(sock_net(sk), &sk->ns_tracker);
+	__netns_tracker_alloc(sock_net(sk), &sk->ns_tracker, false, GFP_KERNEL);
+	sk->sk_net_refcnt = 0;
+}
+
+int wg_sock_set_v6only(struct sock *sk)
+{
+	return ip6_sock_set_v6only(sk);
+}
+
+int wg_security_may_bind(struct sock *sk, struct sockaddr *address, int len)
+{
+	return security_sctp_bind_connect(sk, SCTP_SOCKOPT_BINDX_ADD, address, len);
+}
+
+#ifdef CONFIG_CGROUP_BPF
+#define rules(sk, type) (cgroup_bpf_enabled(type) && cgroup_bpf_sock_enabled(sk, type))
+#else
+#define rules(sk, type) false
+#endif
+
+bool wg_cgroup_rules_connecting4(struct sock *sk)
+{
+	return rules(sk, CGROUP_INET4_CONNECT);
+}
+
+bool wg_cgroup_rules_connecting6(struct sock *sk)
+{
+	return rules(sk, CGROUP_INET6_CONNECT);
+}
+
+bool wg_cgroup_rules_sending4(struct sock *sk)
+{
+	return rules(sk, CGROUP_UDP4_SENDMSG);
+}
+
+bool wg_cgroup_rules_sending6(struct sock *sk)
+{
+	return rules(sk, CGROUP_UDP6_SENDMSG);
+}
+
+bool wg_sk_filter_passes(struct sock *sk, struct sk_buff *skb)
+{
+	return !sk_filter_trim_cap(sk, skb, sizeof(struct udphdr));
+}
+
+unsigned int wg_sk_wmem_alloc(const struct sock *sk)
+{
+	return refcount_read(&sk->sk_wmem_alloc);
+}
+
+int wg_sk_sndbuf(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_sndbuf);
+}
+
+void wg_sk_forget_user_data(struct sock *sk)
+{
+	rcu_assign_sk_user_data(sk, NULL);
+}
+
+kuid_t wg_sk_uid(const struct sock *sk)
+{
+	return sk_uid(sk);
+}
+
+void wg_wake_up_all(wait_queue_head_t *queue)
+{
+	wake_up_all(queue);
+}
+
+void wg_list_del_init(struct list_head *entry)
+{
+	list_del_init(entry);
+}
+
+/* Switches of each network namespace. */
+
+struct ctl_table_header *wg_register_net_sysctl(struct net *net, const char *path,
+						const struct ctl_table *table)
+{
+	return register_net_sysctl_sz(net, path, table, 1);
+}
+
+void wg_unregister_net_sysctl(struct ctl_table_header *header)
+{
+	unregister_net_sysctl_table(header);
+}
+
+void *wg_net_generic(const struct net *net, unsigned int id)
+{
+	return net_generic(net, id);
+}
+
 void wg_sockfd_put(struct socket *sock)
 {
 	sockfd_put(sock);
@@ -650,12 +752,22 @@ int wg_nla_put_u64(struct sk_buff *skb, int type, u64 value, int pad)
 	return nla_put_u64_64bit(skb, type, value, pad);
 }
 
+u32 wg_netlink_uid(const struct sk_buff *skb, kuid_t uid)
+{
+	return from_kuid_munged(sk_user_ns(NETLINK_CB(skb).sk), uid);
+}
+
 const struct genl_info *wg_genl_info_dump(struct netlink_callback *cb)
 {
 	return genl_info_dump(cb);
 }
 
-/* Messages, for dynamic debug. */
+/* Messages, most of them for dynamic debug. */
+
+void wg_error_socket(const char *dev, const char *which)
+{
+	pr_err("%s: No %s socket for the interface\n", dev, which);
+}
 
 void wg_debug_peer(const char *dev, const char *what, u64 peer, const void *endpoint)
 {

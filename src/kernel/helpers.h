@@ -6,6 +6,7 @@
 #ifndef WG_KERNEL_HELPERS_H
 #define WG_KERNEL_HELPERS_H
 
+#include <linux/bpf-cgroup.h>
 #include <linux/cpumask.h>
 #include <linux/file.h>
 #include <linux/filter.h>
@@ -21,10 +22,12 @@
 #include <linux/rwlock.h>
 #include <linux/rwsem.h>
 #include <linux/scatterlist.h>
+#include <linux/security.h>
 #include <linux/siphash.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/sysctl.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
 #include <net/dst_cache.h>
@@ -36,7 +39,9 @@
 #include <net/inet_sock.h>
 #include <net/ip_tunnels.h>
 #include <net/ipv6.h>
+#include <net/net_namespace.h>
 #include <net/netlink.h>
+#include <net/netns/generic.h>
 #include <net/rtnetlink.h>
 #include <net/udp_tunnel.h>
 
@@ -165,6 +170,24 @@ int wg_dst_hoplimit6(struct dst_entry *dst);
 void wg_dst_release(struct dst_entry *dst);
 bool wg_sock_has_policy(const struct sock *sk);
 bool wg_sock_flag(const struct sock *sk, enum sock_flags flag);
+void wg_sock_hold_net_passively(struct sock *sk);
+int wg_sock_set_v6only(struct sock *sk);
+int wg_security_may_bind(struct sock *sk, struct sockaddr *address, int len);
+bool wg_cgroup_rules_connecting4(struct sock *sk);
+bool wg_cgroup_rules_connecting6(struct sock *sk);
+bool wg_cgroup_rules_sending4(struct sock *sk);
+bool wg_cgroup_rules_sending6(struct sock *sk);
+bool wg_sk_filter_passes(struct sock *sk, struct sk_buff *skb);
+unsigned int wg_sk_wmem_alloc(const struct sock *sk);
+int wg_sk_sndbuf(const struct sock *sk);
+void wg_sk_forget_user_data(struct sock *sk);
+kuid_t wg_sk_uid(const struct sock *sk);
+void wg_wake_up_all(wait_queue_head_t *queue);
+void wg_list_del_init(struct list_head *entry);
+struct ctl_table_header *wg_register_net_sysctl(struct net *net, const char *path,
+						const struct ctl_table *table);
+void wg_unregister_net_sysctl(struct ctl_table_header *header);
+void *wg_net_generic(const struct net *net, unsigned int id);
 void wg_sockfd_put(struct socket *sock);
 void wg_dst_cache_reset(struct dst_cache *cache);
 
@@ -180,9 +203,11 @@ struct nlattr *wg_nla_nest_start(struct sk_buff *skb, int type);
 void wg_nla_nest_end(struct sk_buff *skb, struct nlattr *nest);
 void wg_nla_nest_cancel(struct sk_buff *skb, struct nlattr *nest);
 int wg_nla_put_u64(struct sk_buff *skb, int type, u64 value, int pad);
+u32 wg_netlink_uid(const struct sk_buff *skb, kuid_t uid);
 const struct genl_info *wg_genl_info_dump(struct netlink_callback *cb);
 
-/* Messages, for dynamic debug. */
+/* Messages, most of them for dynamic debug. */
+void wg_error_socket(const char *dev, const char *which);
 void wg_debug_peer(const char *dev, const char *what, u64 peer, const void *endpoint);
 void wg_debug_addr(const char *dev, const char *what, const void *endpoint);
 void wg_debug_no_peer(const char *dev, const void *ip);

@@ -81,6 +81,27 @@ pub(crate) enum Stat {
     RxLengthErrors,
 }
 
+/// What an interface has carried.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Totals {
+    pub(crate) rx_packets: u64,
+    pub(crate) rx_bytes: u64,
+    pub(crate) tx_packets: u64,
+    pub(crate) tx_bytes: u64,
+}
+
+impl Totals {
+    /// What came to it since `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            rx_packets: self.rx_packets.wrapping_sub(before.rx_packets),
+            rx_bytes: self.rx_bytes.wrapping_sub(before.rx_bytes),
+            tx_packets: self.tx_packets.wrapping_sub(before.tx_packets),
+            tx_bytes: self.tx_bytes.wrapping_sub(before.tx_bytes),
+        }
+    }
+}
+
 impl NetDevice {
     #[inline]
     pub(super) fn as_ptr(&self) -> *mut bindings::net_device {
@@ -190,12 +211,19 @@ impl NetDevice {
         counter.fetch_add(by as u64, Ordering::Relaxed);
     }
 
-    /// Tells those who watch interfaces that what they can ask for has changed. Of an interface that
-    /// is down the core says nothing: they learn of it when it comes up.
-    pub(crate) fn announce_change(&self, _rtnl: &Rtnl) {
-        if self.is_registered() {
-            // SAFETY: As above.
-            unsafe { bindings::netdev_state_change(self.as_ptr()) };
+    /// What the interface has carried.
+    pub(crate) fn totals(&self, _rtnl: &Rtnl) -> Totals {
+        let mut stats = MaybeUninit::<bindings::rtnl_link_stats64>::zeroed();
+        // SAFETY: As above; the function fills in the structure, for which all zeroes are valid.
+        unsafe {
+            bindings::dev_get_stats(self.as_ptr(), stats.as_mut_ptr());
+            let stats = stats.assume_init();
+            Totals {
+                rx_packets: stats.rx_packets,
+                rx_bytes: stats.rx_bytes,
+                tx_packets: stats.tx_packets,
+                tx_bytes: stats.tx_bytes,
+            }
         }
     }
 
@@ -247,12 +275,18 @@ pub(crate) trait Driver: Send + Sync + Sized + 'static {
     fn stop(dev: &Dev<Self>, rtnl: &Rtnl);
     /// A packet is to be sent.
     fn transmit(dev: &Dev<Self>, skb: Skb) -> Result;
+    /// The device is no interface any more, and nobody can find it. Sockets that it has still are to
+    /// be closed: who looks after those of a namespace that goes will not find it either.
+    fn close(dev: &Dev<Self>, rtnl: &Rtnl);
     /// The device has gone. All references that the driver's own objects hold to it are to be
     /// dropped, directly or by what was started; whoever calls this waits for them.
     fn destroy(dev: &Dev<Self>);
     /// The link namespace is going. It is forgotten already.
     fn link_net_gone(dev: &Dev<Self>, rtnl: &Rtnl);
 }
+
+/// Devices of every kind are numbered from 1 on.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// The private part of a network device.
 ///
@@ -269,6 +303,7 @@ pub(crate) struct Dev<D: Driver> {
     idle: Completion,
     link_net: AtomicPtr<bindings::net>,
     next: AtomicPtr<Dev<D>>,
+    number: u64,
     #[pin]
     data: D,
     #[pin]
@@ -295,6 +330,11 @@ impl<D: Driver> Dev<D> {
     pub(crate) fn netdev(&self) -> &NetDevice {
         // SAFETY: By the type invariant.
         unsafe { NetDevice::from_raw(self.dev.as_ptr()) }
+    }
+
+    /// Higher than that of every device before it.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// A reference that delays the end of the device.
@@ -478,11 +518,9 @@ impl<D: Driver> LinkKind<D> {
         link.priv_size = size_of::<Dev<D>>();
         link.setup = Some(Self::setup);
         link.newlink = Some(Self::newlink);
-        link.get_link_net = Some(Self::get_link_net);
         ops.ndo_open = Some(Self::open);
         ops.ndo_stop = Some(Self::stop);
         ops.ndo_start_xmit = Some(Self::xmit);
-        ops.ndo_get_iflink = Some(Self::get_iflink);
         pernet.exit_rtnl = Some(Self::exit_rtnl);
         devtype.name = D::KIND.as_ptr().cast();
         Self {
@@ -507,7 +545,7 @@ impl<D: Driver> LinkKind<D> {
         Ok(Registration(self))
     }
 
-    /// Calls `act` for every device of the kind.
+    /// Calls `act` for every device of the kind, the newest first.
     pub(crate) fn for_each(&self, _rtnl: &Rtnl, mut act: impl FnMut(&Dev<D>)) {
         let mut next = self.devices.load(Ordering::Relaxed);
         // SAFETY: Under RTNL no device leaves the list, and those on it are not destroyed.
@@ -591,6 +629,7 @@ impl<D: Driver> LinkKind<D> {
                 idle <- Completion::new(),
                 link_net: AtomicPtr::new(link_net),
                 next: AtomicPtr::new(ptr::null_mut()),
+                number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
                 data <- D::create(NetDevice::from_raw(raw.as_ptr()), &Rtnl::held()),
                 _pin: PhantomPinned,
             }? Error);
@@ -626,34 +665,15 @@ impl<D: Driver> LinkKind<D> {
         // is valid until it is dropped below, which is when the last `NetRef` has gone.
         unsafe {
             let private = bindings::wg_netdev_priv(dev).cast::<Dev<D>>();
-            D::kind().unlist(&Rtnl::lock(), &*private);
+            {
+                let rtnl = Rtnl::lock();
+                D::close(&*private, &rtnl);
+                D::kind().unlist(&rtnl, &*private);
+            }
             D::destroy(&*private);
             (*private).put();
             (*private).idle.wait_for_completion();
             ptr::drop_in_place(private);
-        }
-    }
-
-    unsafe extern "C" fn get_link_net(dev: *const bindings::net_device) -> *mut bindings::net {
-        // SAFETY: The device is registered, hence its private part is valid. Called under RTNL.
-        unsafe {
-            match Self::dev(dev).link_net.load(Ordering::Relaxed) {
-                net if net.is_null() => bindings::wg_dev_net(dev),
-                net => net,
-            }
-        }
-    }
-
-    unsafe extern "C" fn get_iflink(dev: *const bindings::net_device) -> i32 {
-        // SAFETY: As in `get_link_net`. What is below the device is no interface; where its link
-        // namespace is another one, its own number would look like one of that namespace's.
-        unsafe {
-            let elsewhere = !ptr::eq(Self::get_link_net(dev), bindings::wg_dev_net(dev));
-            if elsewhere {
-                0
-            } else {
-                (*dev).ifindex
-            }
         }
     }
 

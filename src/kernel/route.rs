@@ -5,12 +5,8 @@
 //! C headers: `include/net/route.h`, `include/net/ip6_route.h`, `include/net/dst_cache.h`,
 //! `include/net/udp_tunnel.h`.
 
-use super::{
-    bindings,
-    rcu::BhGuard,
-    skb::Skb,
-    udp::{Family, Receiver, UdpSocket},
-};
+use super::{bindings, rcu::BhGuard, skb::Skb, udp::UdpSocket};
+use crate::judgement::Version;
 use core::{
     cell::UnsafeCell,
     mem::{ManuallyDrop, MaybeUninit},
@@ -130,7 +126,7 @@ impl Route4 {
     }
 }
 
-impl<D: Receiver> UdpSocket<D> {
+impl UdpSocket {
     /// Whether `address` is one of the socket's namespace.
     pub(crate) fn owns4(&self, _bh: &BhGuard, address: Ipv4Addr) -> bool {
         // SAFETY: The socket is valid; in a read section.
@@ -164,7 +160,7 @@ impl<D: Receiver> UdpSocket<D> {
         unsafe {
             let sk = self.as_ptr();
             bindings::wg_sk_classify_flow4(sk, &mut flow.0);
-            flow.0.__fl_common.flowic_uid = self.user();
+            flow.0.__fl_common.flowic_uid = self.uid();
             let rt = bindings::ip_route_output_flow(bindings::wg_sock_net(sk), &mut flow.0, sk);
             Route4::from_raw(from_err_ptr(rt)?).ok_or(ENETUNREACH)
         }
@@ -172,14 +168,14 @@ impl<D: Receiver> UdpSocket<D> {
 
     /// Finds the route for `flow`, and its source address if that was left open.
     pub(crate) fn route6(&self, _bh: &BhGuard, flow: &mut Flow6) -> Result<Route6> {
-        if self.family() != Family::V6 {
+        if self.version() != Version::V6 {
             return Err(EAFNOSUPPORT);
         }
         // SAFETY: As above; of an IPv6 socket the lookup also reads what only such a one has.
         unsafe {
             let sk = self.as_ptr();
             bindings::wg_sk_classify_flow6(sk, &mut flow.0);
-            flow.0.__fl_common.flowic_uid = self.user();
+            flow.0.__fl_common.flowic_uid = self.uid();
             let dst = bindings::ip6_dst_lookup_flow(
                 bindings::wg_sock_net(sk),
                 sk,
@@ -191,9 +187,17 @@ impl<D: Receiver> UdpSocket<D> {
         }
     }
 
-    /// Sends a packet.
+    /// Sends a packet. `EPERM`: the socket is a task's, and it must not be sent.
     #[inline]
-    pub(crate) fn send4(&self, _bh: &BhGuard, route: Route4, skb: Skb, flow: &Flow4, ds: u8) {
+    pub(crate) fn send4(
+        &self,
+        _bh: &BhGuard,
+        route: Route4,
+        skb: Skb,
+        flow: &Flow4,
+        ds: u8,
+    ) -> Result {
+        let skb = self.own(skb).ok_or(EPERM)?;
         let rt = ManuallyDrop::new(route)
             .0
              .0
@@ -218,11 +222,20 @@ impl<D: Receiver> UdpSocket<D> {
                 0,
             );
         }
+        Ok(())
     }
 
-    /// Sends a packet.
+    /// Sends a packet. `EPERM`: as above.
     #[inline]
-    pub(crate) fn send6(&self, _bh: &BhGuard, route: Route6, skb: Skb, flow: &Flow6, ds: u8) {
+    pub(crate) fn send6(
+        &self,
+        _bh: &BhGuard,
+        route: Route6,
+        skb: Skb,
+        flow: &Flow6,
+        ds: u8,
+    ) -> Result {
+        let skb = self.own(skb).ok_or(EPERM)?;
         let dst = ManuallyDrop::new(route).0 .0.as_ptr();
         let skb = skb.into_raw();
         // SAFETY: As above.
@@ -248,6 +261,7 @@ impl<D: Receiver> UdpSocket<D> {
                 0,
             );
         }
+        Ok(())
     }
 }
 
@@ -255,10 +269,10 @@ impl<D: Receiver> UdpSocket<D> {
 ///
 /// # Invariants
 ///
-/// `cache` is initialised, and has routes of `family` only.
+/// `cache` is initialised, and has routes of `version` only.
 pub(crate) struct RouteCache {
     cache: UnsafeCell<bindings::dst_cache>,
-    family: Family,
+    version: Version,
 }
 
 // SAFETY: The cache is per CPU, and used with bottom halves disabled.
@@ -280,7 +294,7 @@ impl RouteCache {
             ))?;
             Ok(Self {
                 cache: UnsafeCell::new(cache.assume_init()),
-                family: Family::V4,
+                version: Version::V4,
             })
         }
     }
@@ -288,7 +302,7 @@ impl RouteCache {
     /// The cached route, if it is still good, whose source address `flow` gets.
     #[inline]
     pub(crate) fn get4(&self, _bh: &BhGuard, flow: &mut Flow4) -> Option<Route4> {
-        if self.family != Family::V4 {
+        if self.version != Version::V4 {
             return None;
         }
         // SAFETY: By the type invariant; bottom halves are disabled.
@@ -300,9 +314,9 @@ impl RouteCache {
         }
     }
 
-    /// Remembers a route, if it is of the family that the cache is for.
+    /// Remembers a route, if it is of the version that the cache is for.
     pub(crate) fn set4(&self, _bh: &BhGuard, route: &Route4, flow: &Flow4) {
-        if self.family != Family::V4 {
+        if self.version != Version::V4 {
             return;
         }
         // SAFETY: As above; the cache takes a reference of its own.
@@ -314,7 +328,7 @@ impl RouteCache {
     /// The cached route, if it is still good, whose source address `flow` gets.
     #[inline]
     pub(crate) fn get6(&self, _bh: &BhGuard, flow: &mut Flow6) -> Option<Route6> {
-        if self.family != Family::V6 {
+        if self.version != Version::V6 {
             return None;
         }
         // SAFETY: As above.
@@ -322,9 +336,9 @@ impl RouteCache {
         NonNull::new(dst).map(|dst| Route6(Route(dst)))
     }
 
-    /// Remembers a route, if it is of the family that the cache is for.
+    /// Remembers a route, if it is of the version that the cache is for.
     pub(crate) fn set6(&self, _bh: &BhGuard, route: &Route6, flow: &Flow6) {
-        if self.family != Family::V6 {
+        if self.version != Version::V6 {
             return;
         }
         // SAFETY: As above.
@@ -339,12 +353,12 @@ impl RouteCache {
         unsafe { bindings::wg_dst_cache_reset(self.cache.get()) };
     }
 
-    /// Has the cache be one for `family`.
-    pub(crate) fn turn_to(&mut self, family: Family) {
-        if self.family != family {
+    /// Has the cache be one for `version`.
+    pub(crate) fn turn_to(&mut self, version: Version) {
+        if self.version != version {
             self.reset_now();
             // INVARIANT: There are no routes in it.
-            self.family = family;
+            self.version = version;
         }
     }
 

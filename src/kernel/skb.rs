@@ -415,6 +415,10 @@ impl Skb {
 
     /// Gives the packet away.
     #[inline]
+    pub(super) fn as_ptr(&mut self) -> *mut bindings::sk_buff {
+        self.0.as_ptr()
+    }
+
     pub(super) fn into_raw(self) -> *mut bindings::sk_buff {
         ManuallyDrop::new(self).0.as_ptr()
     }

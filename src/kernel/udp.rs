@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! UDP sockets: the tunnel's own, and those that others show as credentials.
+//! The UDP sockets of a tunnel.
 //!
-//! C headers: `include/net/udp_tunnel.h`, `include/linux/net.h`.
+//! C headers: `include/net/udp_tunnel.h`, `include/net/udp.h`.
 
 use super::{
     bindings,
-    net::Net,
+    net::{self, Net, User},
     netdev::{Dev, Driver, NetRef},
     rcu,
     skb::{Fate, Skb},
+    task_socket::{self, TaskSocket},
 };
-use core::{
-    mem::MaybeUninit,
-    ptr::{self, NonNull},
-};
+use crate::judgement::{Owner, Version};
+use core::{mem::MaybeUninit, ptr, ptr::NonNull};
 use kernel::{error::to_result, prelude::*};
 
 /// A driver whose tunnels run over UDP.
@@ -23,72 +22,60 @@ pub(crate) trait Receiver: Driver {
     fn receive(dev: &Dev<Self>, skb: Skb);
 }
 
-/// IP versions.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Family {
-    V4,
-    V6,
-}
+/// How often another port is tried, when the kernel picked one for IPv4 that is taken for IPv6.
+/// Bounded, since RTNL is held: somebody may have taken all ports of one version.
+const PORT_TRIES: u32 = 100;
 
-/// The user on whose behalf a socket sends, whom rules of routing may name.
-#[derive(Clone, Copy)]
-pub(crate) struct User(bindings::kuid_t);
-
-impl User {
-    /// The kernel's own sockets are root's.
-    pub(crate) const ROOT: Self = Self(bindings::kuid_t { val: 0 });
-}
-
-/// A socket that passes what it receives to a device.
+/// A socket of a tunnel's.
 ///
 /// # Invariants
 ///
-/// `sk` is a UDP socket of `family` and the kernel's own, set up as a tunnel socket of `dev`'s.
-pub(crate) struct UdpSocket<D: Receiver> {
+/// `sk` is a UDP socket of `version`. It is that of `task`, or else a kernel socket that belongs to
+/// this value.
+pub(crate) struct UdpSocket {
     sk: NonNull<bindings::sock>,
-    family: Family,
-    user: User,
-    // Dropped after the socket is released: the receive function uses it up to then.
-    _dev: NetRef<D>,
+    version: Version,
+    task: Option<TaskSocket>,
 }
 
 // SAFETY: Sockets may be used from any thread.
-unsafe impl<D: Receiver> Send for UdpSocket<D> {}
+unsafe impl Send for UdpSocket {}
 // SAFETY: As above.
-unsafe impl<D: Receiver> Sync for UdpSocket<D> {}
+unsafe impl Sync for UdpSocket {}
 
-impl<D: Receiver> UdpSocket<D> {
-    /// Makes a socket in `net`, bound to `port` of all addresses; 0 lets the kernel pick one. What
-    /// it sends is routed as `user`'s. `EADDRINUSE`: the port is taken.
-    pub(crate) fn bind(
-        net: &Net,
-        family: Family,
-        port: u16,
-        user: User,
-        dev: NetRef<D>,
-    ) -> Result<Self> {
+impl UdpSocket {
+    /// Makes a socket in `net`, bound to `port` of all addresses; 0 lets the kernel pick one.
+    fn bind(net: &Net, version: Version, owner: Owner, port: u16) -> Result<Self> {
+        match owner {
+            Owner::Root => Self::bind_kernel(net, version, port),
+            Owner::Caller => {
+                let task = TaskSocket::bind(net, version, port)?;
+                // INVARIANT: `sk` is that of `task`.
+                Ok(Self {
+                    sk: task.as_ptr(),
+                    version,
+                    task: Some(task),
+                })
+            }
+        }
+    }
+
+    fn bind_kernel(net: &Net, version: Version, port: u16) -> Result<Self> {
         // SAFETY: All zeroes are a valid configuration: any address, any port, any device.
         let mut config: bindings::udp_port_cfg = unsafe { MaybeUninit::zeroed().assume_init() };
         config.local_udp_port = port.to_be();
-        match family {
-            Family::V4 => {
+        match version {
+            Version::V4 => {
                 config.family = bindings::AF_INET as u8;
                 config.set_use_udp_checksums(1);
             }
-            Family::V6 => {
+            Version::V6 => {
                 config.family = bindings::AF_INET6 as u8;
                 config.set_use_udp6_tx_checksums(1);
                 config.set_use_udp6_rx_checksums(1);
                 config.set_ipv6_v6only(1);
             }
         }
-        // SAFETY: As above: no functions but the ones set here.
-        let mut tunnel: bindings::udp_tunnel_sock_cfg =
-            unsafe { MaybeUninit::zeroed().assume_init() };
-        tunnel.sk_user_data = (&raw const *dev).cast_mut().cast();
-        tunnel.encap_type = 1;
-        tunnel.encap_rcv = Some(Self::receive);
-
         let mut socket = ptr::null_mut();
         // SAFETY: The namespace is alive; the socket is ours and unknown to others until it is
         // set up. The tunnel must not block on memory that it is needed to free.
@@ -102,13 +89,11 @@ impl<D: Receiver> UdpSocket<D> {
             (*sk.as_ptr()).sk_allocation = bindings::GFP_ATOMIC_FLAGS;
             (*sk.as_ptr()).sk_sndbuf = i32::MAX;
             bindings::sk_set_memalloc(sk.as_ptr());
-            bindings::setup_udp_tunnel_sock(net.as_ptr(), sk.as_ptr(), &mut tunnel);
-            // INVARIANT: `sk_user_data` is what the reference kept here points at.
+            // INVARIANT: Made just now.
             Ok(Self {
                 sk,
-                family,
-                user,
-                _dev: dev,
+                version,
+                task: None,
             })
         }
     }
@@ -125,12 +110,170 @@ impl<D: Receiver> UdpSocket<D> {
         self.sk.as_ptr()
     }
 
-    pub(super) fn family(&self) -> Family {
-        self.family
+    pub(super) fn version(&self) -> Version {
+        self.version
     }
 
-    pub(super) fn user(&self) -> bindings::kuid_t {
-        self.user.0
+    /// The task's socket that it is, if it is one.
+    #[inline]
+    pub(super) fn task(&self) -> Option<&TaskSocket> {
+        self.task.as_ref()
+    }
+
+    /// As whose its packets are routed.
+    pub(super) fn uid(&self) -> bindings::kuid_t {
+        match &self.task {
+            Some(task) => task.uid(),
+            // As those of every kernel socket.
+            None => bindings::kuid_t { val: 0 },
+        }
+    }
+
+    /// Makes a packet one of the socket's, if that is a task's. `None`: it must not be sent.
+    #[inline]
+    pub(super) fn own(&self, mut skb: Skb) -> Option<Skb> {
+        match &self.task {
+            None => Some(skb),
+            Some(task) if task.own(&mut skb) => Some(skb),
+            Some(_) => {
+                skb.free(Fate::Dropped);
+                None
+            }
+        }
+    }
+}
+
+impl Drop for UdpSocket {
+    fn drop(&mut self) {
+        if self.task.is_none() {
+            // SAFETY: Ours by the type invariant.
+            unsafe {
+                bindings::sk_clear_memalloc(self.sk.as_ptr());
+                bindings::udp_tunnel_sock_release(self.sk.as_ptr());
+            }
+        }
+    }
+}
+
+/// Dropped after sockets: closing them does not wait for receive functions that run, which use the
+/// device.
+struct Receiving;
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        rcu::synchronize();
+    }
+}
+
+/// The sockets of a device, which pass to it what they receive.
+///
+/// # Invariants
+///
+/// They are tunnel sockets of what `dev` refers to.
+pub(crate) struct Sockets<D: Receiver> {
+    v4: UdpSocket,
+    v6: Option<UdpSocket>,
+    // Dropped in this order: the device is used until nobody is receiving.
+    _receiving: Receiving,
+    dev: NetRef<D>,
+}
+
+/// Why there are no sockets.
+pub(crate) enum Denied {
+    /// A program of the cgroup judges by address what the task connects or sends.
+    AddressesRuled,
+    /// What making or binding one returned.
+    Bind(Version, Error),
+}
+
+impl<D: Receiver> Sockets<D> {
+    /// Makes sockets in `net`, bound to `port`, or to one that the kernel picks if that is 0.
+    pub(crate) fn bind(dev: &Dev<D>, net: &Net, owner: Owner, port: u16) -> Result<Self, Denied> {
+        let bind = |version, port| {
+            let socket = UdpSocket::bind(net, version, owner, port)
+                .map_err(|error| Denied::Bind(version, error))?;
+            match &socket.task {
+                Some(task) if task.has_addresses_ruled() => Err(Denied::AddressesRuled),
+                _ => Ok(socket),
+            }
+        };
+        let mut tries = PORT_TRIES;
+        let (v4, v6) = loop {
+            let v4 = bind(Version::V4, port)?;
+            if !net::has_ipv6() {
+                break (v4, None);
+            }
+            match bind(Version::V6, v4.port()) {
+                Ok(v6) => break (v4, Some(v6)),
+                Err(Denied::Bind(_, EADDRINUSE)) if port == 0 && tries != 0 => {
+                    tries = tries.wrapping_sub(1);
+                }
+                Err(denied) => return Err(denied),
+            }
+        };
+        // INVARIANT: They become so below, before anybody else gets them.
+        let this = Self {
+            v4,
+            v6,
+            _receiving: Receiving,
+            dev: dev.get(),
+        };
+        this.listen(net, &this.v4);
+        if let Some(v6) = &this.v6 {
+            this.listen(net, v6);
+        }
+        Ok(this)
+    }
+
+    /// Makes a tunnel socket of the device's of one that is bound.
+    fn listen(&self, net: &Net, socket: &UdpSocket) {
+        // SAFETY: All zeroes are valid: no functions but the ones set here.
+        let mut tunnel: bindings::udp_tunnel_sock_cfg =
+            unsafe { MaybeUninit::zeroed().assume_init() };
+        tunnel.sk_user_data = (&raw const *self.dev).cast_mut().cast();
+        tunnel.encap_type = 1;
+        tunnel.encap_rcv = Some(match &socket.task {
+            None => Self::receive,
+            Some(_) => Self::receive_filtered,
+        });
+        // SAFETY: The socket is bound and not set up yet; the functions fit the data.
+        unsafe { bindings::setup_udp_tunnel_sock(net.as_ptr(), socket.as_ptr(), &mut tunnel) };
+    }
+
+    /// The one for IPv4.
+    #[inline]
+    pub(crate) fn v4(&self) -> &UdpSocket {
+        &self.v4
+    }
+
+    /// The one for IPv6; none where the kernel has none.
+    #[inline]
+    pub(crate) fn v6(&self) -> Option<&UdpSocket> {
+        self.v6.as_ref()
+    }
+
+    /// The one for a version of IP.
+    #[inline]
+    pub(crate) fn of(&self, version: Version) -> Option<&UdpSocket> {
+        match version {
+            Version::V4 => Some(&self.v4),
+            Version::V6 => self.v6.as_ref(),
+        }
+    }
+
+    /// Wakes who waits for room in a send buffer.
+    pub(crate) fn wake_waiters(&self) {
+        for task in [Some(&self.v4), self.v6.as_ref()].into_iter().flatten() {
+            if let Some(task) = task.task() {
+                // SAFETY: The queue is valid, as the socket is open.
+                unsafe { bindings::wg_wake_up_all(task.wait_queue()) };
+            }
+        }
+    }
+
+    /// Whose they are.
+    pub(crate) fn user(&self) -> User {
+        User(self.v4.uid())
     }
 
     unsafe extern "C" fn receive(sk: *mut bindings::sock, skb: *mut bindings::sk_buff) -> i32 {
@@ -153,127 +296,32 @@ impl<D: Receiver> UdpSocket<D> {
         }
         0
     }
-}
 
-impl<D: Receiver> Drop for UdpSocket<D> {
-    #[inline(never)]
-    fn drop(&mut self) {
-        // SAFETY: Ours by the type invariant.
-        unsafe {
-            bindings::sk_clear_memalloc(self.sk.as_ptr());
-            bindings::udp_tunnel_sock_release(self.sk.as_ptr());
-        }
-        // The release does not wait for receive functions that run, which use the device.
-        rcu::synchronize();
-    }
-}
-
-/// Somebody's socket, shown as proof of what she could do with it.
-///
-/// # Invariants
-///
-/// The pointer is a socket whose file is held.
-pub(crate) struct ShownSocket(NonNull<bindings::socket>);
-
-impl ShownSocket {
-    /// The socket behind a descriptor of the current task's. `EBADF`: no such descriptor, or one
-    /// that cannot be used for I/O; `ENOTSOCK`: it is no socket.
-    pub(crate) fn of_fd(fd: u32) -> Result<Self> {
-        let fd = i32::try_from(fd).map_err(|_| EBADF)?;
-        let mut error = 0;
-        // SAFETY: Any number may be asked for.
-        let socket = unsafe { bindings::sockfd_lookup(fd, &mut error) };
-        match NonNull::new(socket) {
-            Some(socket) => Ok(Self(socket)),
-            None => Err(Error::from_errno(error)),
-        }
-    }
-
-    fn sk(&self) -> *mut bindings::sock {
-        // SAFETY: An open socket has one.
-        unsafe { self.0.as_ref().sk }
-    }
-
-    /// Whether it is a plain UDP socket of the family.
-    pub(crate) fn is_udp(&self, family: Family) -> bool {
-        let family = match family {
-            Family::V4 => bindings::AF_INET,
-            Family::V6 => bindings::AF_INET6,
+    /// The same for a task's socket, whose owner does not receive what programs of its cgroup and
+    /// security modules refuse. It is open while the interface is down, too.
+    unsafe extern "C" fn receive_filtered(
+        sk: *mut bindings::sock,
+        skb: *mut bindings::sk_buff,
+    ) -> i32 {
+        // SAFETY: As above; both are valid, and the packet is still as UDP received it.
+        let passes = unsafe {
+            let data = (&raw const (*sk).sk_user_data).read_volatile();
+            let dev = data.cast::<Dev<D>>().as_ref();
+            dev.is_some_and(|dev| dev.netdev().is_running())
+                && bindings::wg_sk_filter_passes(sk, skb)
         };
-        let sk = self.sk();
-        // SAFETY: As in `sk`. The last two never change; IPV6_ADDRFORM may change the family
-        // meanwhile, so it is read as what another CPU may write.
-        unsafe {
-            u32::from((&raw const (*sk).__sk_common.skc_family).read_volatile()) == family
-                && u32::from((*sk).sk_type) == bindings::sock_type_SOCK_DGRAM
-                && u32::from((*sk).sk_protocol) == bindings::IPPROTO_UDP
+        if passes {
+            // SAFETY: The packet passes on.
+            unsafe { Self::receive(sk, skb) }
+        } else {
+            // SAFETY: The packet was passed to this function.
+            unsafe { Skb::from_raw(skb) }.free(Fate::Dropped);
+            0
         }
-    }
-
-    /// Whose it is.
-    pub(crate) fn user(&self) -> User {
-        // SAFETY: As in `sk`. Read once: fchown() changes it meanwhile.
-        User(unsafe { (&raw const (*self.sk()).sk_uid).read_volatile() })
-    }
-
-    /// Whether it lives in `net`.
-    pub(crate) fn is_in(&self, net: &Net) -> bool {
-        // SAFETY: As in `sk`.
-        ptr::eq(unsafe { bindings::wg_sock_net(self.sk()) }, net.as_ptr())
-    }
-
-    /// Why its holder could not make a tunnel socket of it.
-    pub(crate) fn restriction(&self) -> Option<Restriction> {
-        const BY_HAND: u32 = bindings::SOCK_BINDADDR_LOCK | bindings::SOCK_BINDPORT_LOCK;
-        let sk = self.sk();
-        // SAFETY: As in `sk`. The socket's lock is not taken: its holder can make it wait for as long
-        // as she likes, and could change the socket right afterwards anyway. What she cannot undo is
-        // seen, whatever else she changes meanwhile; each is read once, as what another CPU may write.
-        unsafe {
-            let locks = u32::from((&raw const (*sk).sk_userlocks).read_volatile());
-            if locks & BY_HAND != 0 {
-                return Some(Restriction::BoundByHand);
-            }
-            if (&raw const (*sk).__sk_common.skc_bound_dev_if).read_volatile() != 0 {
-                return Some(Restriction::TiedToDevice);
-            }
-            if bindings::wg_sock_flag(sk, bindings::sock_flags_SOCK_FILTER_LOCKED) {
-                return Some(Restriction::FilterLocked);
-            }
-            if (&raw const (*sk).sk_mark).read_volatile() != 0 {
-                return Some(Restriction::Marked);
-            }
-            let shut = u32::from((&raw const (*sk).sk_shutdown).read_volatile());
-            if shut & bindings::SEND_SHUTDOWN != 0 {
-                return Some(Restriction::Shut);
-            }
-            if bindings::wg_sock_has_policy(sk) {
-                return Some(Restriction::Policy);
-            }
-        }
-        None
     }
 }
 
-/// What keeps a socket from becoming a tunnel socket.
-pub(crate) enum Restriction {
-    /// bind() gave it a port or an address.
-    BoundByHand,
-    /// SO_BINDTODEVICE.
-    TiedToDevice,
-    /// SO_LOCK_FILTER.
-    FilterLocked,
-    /// SO_MARK.
-    Marked,
-    /// shutdown() for sending.
-    Shut,
-    /// An IPsec policy of its own.
-    Policy,
-}
-
-impl Drop for ShownSocket {
-    fn drop(&mut self) {
-        // SAFETY: The file reference is ours and ends here.
-        unsafe { bindings::wg_sockfd_put(self.0.as_ptr()) };
-    }
+/// Asks security modules whether the current task may send by UDP, in `net`, where it likes.
+pub(crate) fn may_send(net: &Net, version: Version) -> Result {
+    task_socket::may_send(net, version)
 }

@@ -10,7 +10,7 @@
 use crate::{
     device::{Config, Dev},
     kernel::{
-        genl::{Cursor, Home, Message, Progress},
+        genl::{Cursor, Message, Progress, Request},
         netdev::Rtnl,
     },
     peer::Peer,
@@ -59,18 +59,22 @@ impl Position {
 /// Writes the next message of a dump.
 pub(super) fn device(
     dev: &Dev,
-    home: Home<'_>,
+    request: &Request<'_>,
     cursor: &mut Cursor,
     begin: &mut dyn FnMut(u32),
     message: &mut Message<'_>,
 ) -> Result<Progress> {
     let rtnl = Rtnl::lock();
-    home.check(dev.netdev(), &rtnl)?;
+    request.home().check(dev.netdev(), &rtnl)?;
     let config = dev.config.lock();
     let mut position = Position::load(cursor);
     begin(config.generation);
     if !position.begun {
         properties(dev, &rtnl, &config, message)?;
+        // Nothing that a client does not know comes unasked for.
+        if request.attr(WGDEVICE_A_TRANSIT_WANTED).is_some() {
+            transit(dev, &rtnl, &config, message)?;
+        }
         position.begun = true;
     }
     let from = config
@@ -99,22 +103,26 @@ pub(super) fn device(
 
 fn properties(dev: &Dev, rtnl: &Rtnl, config: &Config, message: &mut Message<'_>) -> Result {
     let netdev = dev.netdev();
-    message.put_u16(WGDEVICE_A_LISTEN_PORT, config.port)?;
-    message.put_u32(WGDEVICE_A_FWMARK, config.mark)?;
+    message.put_u16(WGDEVICE_A_LISTEN_PORT, config.state.port)?;
+    message.put_u32(WGDEVICE_A_FWMARK, config.state.mark)?;
     message.put_u32(WGDEVICE_A_IFINDEX, netdev.index(rtnl))?;
     message.put(WGDEVICE_A_IFNAME, netdev.name(rtnl).to_bytes_with_nul())?;
     if let Some(identity) = dev.identity.read().as_ref() {
         message.put(WGDEVICE_A_PRIVATE_KEY, identity.secret().as_bytes())?;
         message.put(WGDEVICE_A_PUBLIC_KEY, &identity.public().0)?;
     }
-    match (dev.link_net(rtnl), netdev.net(rtnl)) {
+    Ok(())
+}
+
+fn transit(dev: &Dev, rtnl: &Rtnl, config: &Config, message: &mut Message<'_>) -> Result {
+    match (dev.link_net(rtnl), dev.netdev().net(rtnl)) {
         (None, _) => message.put_u32(WGDEVICE_A_TRANSIT_NETNSID, NSID_NONE as u32)?,
         (Some(transit), Some(own)) if !transit.same(&own) => {
             message.put_u32(WGDEVICE_A_TRANSIT_NETNSID, own.id_of(&transit) as u32)?;
         }
         _ => (),
     }
-    message.put_u32(WGDEVICE_A_TRANSIT_FWMARK, config.applied_mark())
+    message.put_u32(WGDEVICE_A_TRANSIT_FWMARK, config.state.applied_mark())
 }
 
 /// Writes a peer, or the next part of it. `Progress::More`: there is more of it to come.

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! UDP sockets that belong to the current task as if its own program had opened them: everything
+//! that the host rules over sockets by sees them as the task's.
+//!
+//! C headers: `include/linux/net.h`, `include/net/sock.h`, `include/linux/bpf-cgroup.h`,
+//! `include/linux/security.h`.
+
+use super::{bindings, net::Net, random, skb::Skb};
+use crate::judgement::Version;
+use core::{mem::MaybeUninit, ptr, ptr::NonNull};
+use kernel::{
+    error::{from_err_ptr, to_result},
+    prelude::*,
+};
+
+/// How many ports are asked about. A security module may allow them one by one: who may send to
+/// half of them all gets through once in 65,536 times.
+const PROBES: usize = 16;
+
+/// A socket address of either version.
+#[repr(C)]
+union Address {
+    v4: bindings::sockaddr_in,
+    v6: bindings::sockaddr_in6,
+}
+
+impl Address {
+    fn zeroed() -> Self {
+        // SAFETY: All zeroes are valid: plain data.
+        unsafe { MaybeUninit::zeroed().assume_init() }
+    }
+
+    /// Port `port` of all addresses.
+    fn any(version: Version, port: u16) -> (Self, i32) {
+        let mut address = Self::zeroed();
+        match version {
+            Version::V4 => {
+                address.v4.sin_family = bindings::AF_INET as u16;
+                address.v4.sin_port = port.to_be();
+                (address, size_of::<bindings::sockaddr_in>() as i32)
+            }
+            Version::V6 => {
+                address.v6.sin6_family = bindings::AF_INET6 as u16;
+                address.v6.sin6_port = port.to_be();
+                (address, size_of::<bindings::sockaddr_in6>() as i32)
+            }
+        }
+    }
+}
+
+/// A socket of the current task's without a file.
+///
+/// # Invariants
+///
+/// The pointer is a UDP socket of `version`, which has a `struct sock` that does not hold its
+/// namespace, and is nobody else's.
+struct Bare {
+    socket: NonNull<bindings::socket>,
+    version: Version,
+}
+
+impl Bare {
+    /// What socket(2) does, in `net`: security modules and the programs of the task's cgroup are
+    /// asked, and the socket gets the task's user, cgroups and label.
+    fn new(net: &Net, version: Version) -> Result<Self> {
+        let family = match version {
+            Version::V4 => bindings::AF_INET,
+            Version::V6 => bindings::AF_INET6,
+        };
+        let mut socket = ptr::null_mut();
+        // SAFETY: The namespace is alive. Not a kernel socket: those are nobody's.
+        to_result(unsafe {
+            bindings::__sock_create(
+                net.as_ptr(),
+                family as i32,
+                bindings::sock_type_SOCK_DGRAM as i32,
+                bindings::IPPROTO_UDP as i32,
+                &mut socket,
+                0,
+            )
+        })?;
+        let socket = NonNull::new(socket).ok_or(EINVAL)?;
+        // SAFETY: The socket is new and ours. Its reference to the namespace is exchanged for a
+        // passive one, as kernel sockets have it, while the caller holds one: the device that gets
+        // the socket closes it when the namespace goes.
+        unsafe { bindings::wg_sock_hold_net_passively((*socket.as_ptr()).sk) };
+        Ok(Self { socket, version })
+    }
+
+    fn sk(&self) -> *mut bindings::sock {
+        // SAFETY: By the type invariant.
+        unsafe { (*self.socket.as_ptr()).sk }
+    }
+
+    /// Asks whether the task may send to a port that was taken at random, without a packet: UDP
+    /// stops after security modules, programs of the cgroup, and the route. As the socket has no
+    /// port yet they are also asked whether it may have one picked for it.
+    fn probe(&self) -> Result {
+        let port = random::below(u16::MAX.into()).wrapping_add(1) as u16;
+        let (mut address, len) = Address::any(self.version, port);
+        match self.version {
+            Version::V4 => address.v4.sin_addr.s_addr = bindings::INADDR_LOOPBACK.to_be(),
+            Version::V6 => {
+                let mut loopback = [0; 16];
+                loopback[15] = 1;
+                // SAFETY: Sixteen bytes of plain data either way.
+                address.v6.sin6_addr = unsafe { core::mem::transmute::<[u8; 16], _>(loopback) };
+            }
+        }
+        // SAFETY: All zeroes are valid: no data, no control messages, no flags.
+        let mut message: bindings::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+        message.msg_name = (&raw mut address).cast();
+        message.msg_namelen = len;
+        message.msg_flags = bindings::MSG_PROBE | bindings::MSG_CONFIRM | bindings::MSG_DONTWAIT;
+        // SAFETY: The socket is ours by the type invariant; the message and its address are valid
+        // for the call.
+        to_result(unsafe { bindings::sock_sendmsg(self.socket.as_ptr(), &mut message) })
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        // SAFETY: Ours by the type invariant, and without a file.
+        unsafe { bindings::sock_release(self.socket.as_ptr()) };
+    }
+}
+
+/// Asks security modules whether the current task may send by UDP, in `net`, where it likes. Their
+/// answer, if it is "no", is an error.
+pub(super) fn may_send(net: &Net, version: Version) -> Result {
+    for _ in 0..PROBES {
+        // A new one each time, since the first probe gives it a port.
+        let socket = Bare::new(net, version)?;
+        match socket.probe() {
+            // The others are about routes, of which there may be none, and memory.
+            Err(error) if error == EACCES || error == EPERM => return Err(error),
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
+/// A socket of the task that made it.
+///
+/// # Invariants
+///
+/// `file` is a file of which one reference belongs to this value, and nobody else has one. `socket`
+/// is its socket, a UDP socket of `version`, and `sk` is that one's.
+pub(super) struct TaskSocket {
+    file: NonNull<bindings::file>,
+    socket: NonNull<bindings::socket>,
+    sk: NonNull<bindings::sock>,
+    version: Version,
+}
+
+// SAFETY: Sockets and files may be used from any thread.
+unsafe impl Send for TaskSocket {}
+// SAFETY: As above.
+unsafe impl Sync for TaskSocket {}
+
+impl TaskSocket {
+    /// Makes a socket in `net`, bound to `port` of all addresses; 0 lets the kernel pick one. What
+    /// security modules and the programs of the task's cgroup answer is passed on.
+    pub(super) fn bind(net: &Net, version: Version, port: u16) -> Result<Self> {
+        let bare = core::mem::ManuallyDrop::new(Bare::new(net, version)?);
+        let (socket, sk) = (bare.socket, bare.sk());
+        // The file is what owner matches look at: its credentials are those of the task.
+        // SAFETY: The socket is ours, and passes to the file, or is released where there is none.
+        let file =
+            from_err_ptr(unsafe { bindings::sock_alloc_file(socket.as_ptr(), 0, ptr::null()) })?;
+        // INVARIANT: Made just now, and in no table.
+        let this = Self {
+            file: NonNull::new(file).ok_or(EINVAL)?,
+            socket,
+            sk: NonNull::new(sk).ok_or(EINVAL)?,
+            version,
+        };
+        let (mut address, len) = Address::any(version, port);
+        // SAFETY: The socket is ours and not bound yet; the address is valid for the call.
+        unsafe {
+            if version == Version::V6 {
+                to_result(bindings::wg_sock_set_v6only(sk))?;
+            }
+            let address = &raw mut address;
+            to_result(bindings::wg_security_may_bind(sk, address.cast(), len))?;
+            to_result(bindings::kernel_bind(socket.as_ptr(), address.cast(), len))?;
+        }
+        Ok(this)
+    }
+
+    pub(super) fn as_ptr(&self) -> NonNull<bindings::sock> {
+        self.sk
+    }
+
+    /// Where who waits for room in the send buffer is woken.
+    pub(super) fn wait_queue(&self) -> *mut bindings::wait_queue_head {
+        // SAFETY: Valid by the type invariant; only the address is taken.
+        unsafe { &raw mut (*self.socket.as_ptr()).wq.wait }
+    }
+
+    /// Whose it is.
+    pub(super) fn uid(&self) -> bindings::kuid_t {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::wg_sk_uid(self.sk.as_ptr()) }
+    }
+
+    /// Whether a program of the socket's cgroup judges by address what is sent.
+    #[inline]
+    fn has_sending_ruled(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe {
+            match self.version {
+                Version::V4 => bindings::wg_cgroup_rules_sending4(self.sk.as_ptr()),
+                Version::V6 => bindings::wg_cgroup_rules_sending6(self.sk.as_ptr()),
+            }
+        }
+    }
+
+    /// The same for what is connected or sent.
+    pub(super) fn has_addresses_ruled(&self) -> bool {
+        // SAFETY: As above.
+        let connecting = unsafe {
+            match self.version {
+                Version::V4 => bindings::wg_cgroup_rules_connecting4(self.sk.as_ptr()),
+                Version::V6 => bindings::wg_cgroup_rules_connecting6(self.sk.as_ptr()),
+            }
+        };
+        connecting || self.has_sending_ruled()
+    }
+
+    /// Bytes that packets on their way out take, and how many they may take.
+    #[inline]
+    fn send_buffer(&self) -> (u32, u32) {
+        // SAFETY: Valid by the type invariant.
+        unsafe {
+            let sk = self.sk.as_ptr();
+            (
+                bindings::wg_sk_wmem_alloc(sk),
+                bindings::wg_sk_sndbuf(sk) as u32,
+            )
+        }
+    }
+
+    /// Whether sendmsg(2) would not wait for room in the send buffer.
+    #[inline]
+    pub(super) fn has_room(&self) -> bool {
+        let (taken, all) = self.send_buffer();
+        taken < all
+    }
+
+    /// Whether who waits for room has been woken, or will not be: the stack wakes them when a packet
+    /// leaves and half of the buffer is free.
+    pub(super) fn has_much_room(&self) -> bool {
+        let (taken, all) = self.send_buffer();
+        taken < all / 2
+    }
+
+    /// Makes the packet one of this socket's, which it may be sent by then. `false`: it must not be
+    /// sent, since there is no room for it, or since a program judges packets of the socket's cgroup
+    /// by address, which only sendmsg(2) asks.
+    #[inline]
+    pub(super) fn own(&self, skb: &mut Skb) -> bool {
+        let (taken, all) = self.send_buffer();
+        // Who sends much waits for room before. What is small may overshoot.
+        if self.has_sending_ruled() || taken >= all.saturating_mul(2) {
+            return false;
+        }
+        // SAFETY: Both are valid; the socket's memory stays until its last packet has gone.
+        unsafe { bindings::skb_set_owner_w(skb.as_ptr(), self.sk.as_ptr()) };
+        true
+    }
+}
+
+impl Drop for TaskSocket {
+    fn drop(&mut self) {
+        // SAFETY: Socket and file are ours by the type invariant. Nobody waits for room any more
+        // once they are woken, since nobody else has the socket. Process context, where the file's
+        // end need not be put off.
+        unsafe {
+            bindings::wg_sk_forget_user_data(self.sk.as_ptr());
+            bindings::kernel_sock_shutdown(
+                self.socket.as_ptr(),
+                bindings::sock_shutdown_cmd_SHUT_RDWR,
+            );
+            bindings::wg_wake_up_all(self.wait_queue());
+            bindings::__fput_sync(self.file.as_ptr());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Listing the sockets that live in a namespace for devices elsewhere, for its owner.
+
+use crate::{
+    device::{self, Dev},
+    judgement::Owner,
+    kernel::{
+        genl::{Cursor, Home, Message, Messages, Reader},
+        netdev::Rtnl,
+    },
+    uapi::*,
+};
+use kernel::prelude::*;
+
+/// Writes the next messages of the list, of a device each.
+///
+/// The newest come first, and the cursor names the last one that was listed: those that are made
+/// meanwhile are not in it.
+pub(super) fn sockets(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messages<'_>) -> Result {
+    let [last, ..] = &mut cursor.words;
+    let rtnl = Rtnl::lock();
+    let mut result = Ok(());
+    device::kind().for_each(&rtnl, |dev| {
+        let listed = *last != 0 && dev.number() >= *last;
+        if listed || result.is_err() || !is_elsewhere(dev, &home, &rtnl) {
+            return;
+        }
+        result = messages.add(|message, reader| device(dev, &home, &rtnl, message, reader));
+        if result.is_ok() {
+            *last = dev.number();
+        }
+    });
+    result
+}
+
+/// Whether the device's sockets are to be where the reader is, and the device is not.
+fn is_elsewhere(dev: &Dev, home: &Home<'_>, rtnl: &Rtnl) -> bool {
+    dev.link_net(rtnl).is_some_and(|net| home.is(&net))
+        && dev.netdev().net(rtnl).is_none_or(|net| !home.is(&net))
+        && dev.config.lock().sockets.is_some()
+}
+
+fn device(
+    dev: &Dev,
+    home: &Home<'_>,
+    rtnl: &Rtnl,
+    message: &mut Message<'_>,
+    reader: Reader<'_>,
+) -> Result {
+    let config = dev.config.lock();
+    let Some(sockets) = &config.sockets else {
+        return Ok(());
+    };
+    message.put_u16(WGTRANSIT_A_LISTEN_PORT, config.state.port)?;
+    message.put_flag(WGTRANSIT_A_IPV4)?;
+    if sockets.v6().is_some() {
+        message.put_flag(WGTRANSIT_A_IPV6)?;
+    }
+    message.put_user(WGTRANSIT_A_UID, sockets.user(), reader)?;
+    if config.state.owner == Owner::Caller {
+        message.put_flag(WGTRANSIT_A_CREDENTIALS)?;
+    }
+    if let Some(id) = dev.netdev().net(rtnl).and_then(|net| home.id_of(&net)) {
+        message.put_u32(WGTRANSIT_A_NETNSID, id as u32)?;
+    }
+    let carried = dev.netdev().totals(rtnl).since(config.carried_before);
+    for (number, value) in [
+        (WGTRANSIT_A_RX_PACKETS, carried.rx_packets),
+        (WGTRANSIT_A_RX_BYTES, carried.rx_bytes),
+        (WGTRANSIT_A_TX_PACKETS, carried.tx_packets),
+        (WGTRANSIT_A_TX_BYTES, carried.tx_bytes),
+    ] {
+        message.put_u64(number, value, WGTRANSIT_A_PAD)?;
+    }
+    Ok(())
+}
