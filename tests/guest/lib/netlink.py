@@ -278,9 +278,13 @@ def counters(table):
 
 # --- wireguard ----------------------------------------------------------------------
 
-GET_DEVICE, SET_DEVICE = 0, 1
+GET_DEVICE, SET_DEVICE, GET_TRANSIT = 0, 1, 64
 (IFNAME, PRIVATE_KEY, PUBLIC_KEY, FLAGS, LISTEN_PORT, FWMARK, PEERS) = range(2, 9)
-(NETNS_FD, NETNS_PID, CREDENTIAL4, CREDENTIAL6, NETNSID, TRANSIT_FWMARK) = range(64, 70)
+(NETNS_FD, NETNS_PID, CREDENTIAL4, CREDENTIAL6, NETNSID, TRANSIT_FWMARK,
+ TRANSIT_WANTED) = range(64, 71)
+# Of the dump of sockets that devices of other netns have here.
+(TRANSIT_PORT, TRANSIT_IPV4, TRANSIT_IPV6, TRANSIT_UID, TRANSIT_CREDENTIALS, TRANSIT_NETNSID,
+ TRANSIT_RX_PACKETS, TRANSIT_RX_BYTES, TRANSIT_TX_PACKETS, TRANSIT_TX_BYTES) = range(2, 12)
 REPLACE_PEERS = 1
 
 _family = None
@@ -358,11 +362,22 @@ def wg_set(name, /, sock=None, **words):
         return genl.ask(family(), struct.pack("=BBH", SET_DEVICE, 1, 0), body)
 
 
-def wg_get(name, /, sock=None):
+def wg_get_body(name, /, transit=True):
+    """The attributes of a request for a device, and for its transit netns if that is wanted."""
+    return string(IFNAME, name) + (attr(TRANSIT_WANTED, b"") if transit else b"")
+
+
+def wg_get(name, /, sock=None, transit=True):
     """All that there is to know of a device, as a dictionary."""
     with Netlink(NETLINK_GENERIC, sock) as genl:
-        answer = genl.ask(family(), struct.pack("=BBH", GET_DEVICE, 1, 0), string(IFNAME, name),
-                          F_ACK | F_DUMP).or_raise()
+        def ask(transit):
+            return genl.ask(family(), struct.pack("=BBH", GET_DEVICE, 1, 0),
+                            wg_get_body(name, transit), F_ACK | F_DUMP)
+        answer = ask(transit)
+        if transit and answer.errno == errno.EINVAL:
+            # The in-tree module knows of no such wish.
+            answer = ask(False)
+        answer.or_raise()
     device = {"peers": {}, "netnsid": None, "transit_fwmark": None, "public_key": None}
     for _, payload in answer.replies:
         for _, kind, value in attrs(payload[4:]):
@@ -397,3 +412,26 @@ def _add_peer(peers, data):
         known["rx"] = struct.unpack("=Q", found[7])[0]
         known["tx"] = struct.unpack("=Q", found[8])[0]
         known["endpoint"] = found.get(4)
+
+
+def wg_transit(sock=None):
+    """The sockets that devices of other netns have in this one, a dictionary for each device."""
+    with Netlink(NETLINK_GENERIC, sock) as genl:
+        answer = genl.ask(family(), struct.pack("=BBH", GET_TRANSIT, 1, 0), b"",
+                          F_ACK | F_DUMP).or_raise()
+    listed = []
+    for _, payload in answer.replies:
+        found = {kind: value for _, kind, value in attrs(payload[4:])}
+        one = {"port": struct.unpack("=H", found[TRANSIT_PORT])[0],
+               "families": [version for version, kind in ((4, TRANSIT_IPV4), (6, TRANSIT_IPV6))
+                            if kind in found],
+               "uid": struct.unpack("=I", found[TRANSIT_UID])[0],
+               "credentials": TRANSIT_CREDENTIALS in found,
+               "netnsid": None}
+        if TRANSIT_NETNSID in found:
+            one["netnsid"] = struct.unpack("=i", found[TRANSIT_NETNSID])[0]
+        for name, kind in (("rx_packets", TRANSIT_RX_PACKETS), ("rx_bytes", TRANSIT_RX_BYTES),
+                           ("tx_packets", TRANSIT_TX_PACKETS), ("tx_bytes", TRANSIT_TX_BYTES)):
+            one[name] = struct.unpack("=Q", found[kind])[0]
+        listed.append(one)
+    return listed
