@@ -5,11 +5,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use wg::kernel::get::add_answer;
+use wg::kernel::transit::sockets;
 use wg::model::Device;
 use wg::netlink::extack::ExtAck;
 
 fuzz_target!(|data: &[u8]| {
     let _ = ExtAck::parse(data);
+    let _ = sockets(data);
     let mut device = Device::default();
     // A dump may come in two messages.
     let (first, second) = data.split_at(data.len() / 2 & !3);

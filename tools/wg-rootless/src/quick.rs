@@ -15,6 +15,7 @@ use wg::input::read_file;
 use wg::model::DeviceChange;
 use wg::resolve::Lookups;
 use wg::value::is_space;
+use wg::zone::{Wanted, Zones};
 use zeroize::Zeroizing;
 
 /// Smaller than this, a link has no IPv6.
@@ -67,7 +68,9 @@ pub fn read(path: &Path) -> Result<File> {
             quote(name)
         )));
     }
-    parsed.lookups.run(&mut file.change, Some(&shown))?;
+    // The sockets of the tunnel are to stay in this netns.
+    let zones = Wanted::known(Zones::Own);
+    parsed.lookups.run(&mut file.change, Some(&shown), &zones)?;
     Ok(file)
 }
 

@@ -60,7 +60,7 @@ _wg() {
 	if [ "$COMP_CWORD" -eq 2 ]; then
 		devices=$(wg show interfaces 2>/dev/null)
 		case $command in
-		show) _wg_words "$devices all interfaces" "$current" ;;
+		show) _wg_words "$devices all interfaces transit" "$current" ;;
 		showconf | set | setconf | addconf | syncconf) _wg_words "$devices" "$current" ;;
 		esac
 		return

@@ -44,7 +44,7 @@ complete -c wg -n 'test (count (__wg_words)) -eq 1' -a genpsk -d 'Make a preshar
 complete -c wg -n 'test (count (__wg_words)) -eq 1' -a pubkey -d 'Private key on stdin to public key'
 complete -c wg -n 'test (count (__wg_words)) -eq 1' -a 'help version'
 
-complete -c wg -n '__wg_at 2 show' -a '(__wg_devices) all interfaces'
+complete -c wg -n '__wg_at 2 show' -a '(__wg_devices) all interfaces transit'
 complete -c wg -n '__wg_at 2 showconf set setconf addconf syncconf' -a '(__wg_devices)'
 complete -c wg -n '__wg_at 3 show; and not contains interfaces (__wg_words)' -a 'public-key
     private-key listen-port fwmark transit-netns peers preshared-keys endpoints allowed-ips

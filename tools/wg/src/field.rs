@@ -4,6 +4,7 @@
 use crate::format::Endpoint;
 use crate::model::{Device, Peer};
 use crate::transit::Shown;
+use crate::zone::Zones;
 use std::io::{self, Write};
 
 /// A field that `wg show` can be asked for.
@@ -89,14 +90,15 @@ impl Field {
             Field::Fwmark => lines.line(|out| fwmark(out, device)),
             Field::TransitNetns => lines.line(|out| out.write_all(&Shown::of(device).field())),
             Field::Dump => lines.dump(device),
-            _ => device
-                .peers
-                .iter()
-                .try_for_each(|peer| lines.line(|out| self.print_peer(out, peer))),
+            _ => {
+                let zones = Zones::of_device(device);
+                let mut peers = device.peers.iter();
+                peers.try_for_each(|peer| lines.line(|out| self.print_peer(out, peer, &zones)))
+            }
         }
     }
 
-    fn print_peer(self, out: &mut impl Write, peer: &Peer) -> io::Result<()> {
+    fn print_peer(self, out: &mut impl Write, peer: &Peer, zones: &Zones) -> io::Result<()> {
         write!(out, "{}", peer.public_key)?;
         if self == Field::Peers {
             return Ok(());
@@ -104,7 +106,7 @@ impl Field {
         out.write_all(b"\t")?;
         match self {
             Field::PresharedKeys => preshared_key(out, peer),
-            Field::Endpoints => endpoint(out, peer),
+            Field::Endpoints => endpoint(out, peer, zones),
             Field::AllowedIps => allowed_ips(out, peer, " "),
             Field::LatestHandshakes => latest_handshake(out, peer),
             Field::Transfer => write!(out, "{}\t{}", peer.rx_bytes, peer.tx_bytes),
@@ -136,12 +138,13 @@ impl<W: Write> Lines<'_, W> {
             write!(out, "\t{}\t", device.listen_port)?;
             fwmark(out, device)
         })?;
+        let zones = &Zones::of_device(device);
         device.peers.iter().try_for_each(|peer| {
             self.line(|out| {
                 write!(out, "{}\t", peer.public_key)?;
                 preshared_key(out, peer)?;
                 out.write_all(b"\t")?;
-                endpoint(out, peer)?;
+                endpoint(out, peer, zones)?;
                 out.write_all(b"\t")?;
                 allowed_ips(out, peer, ",")?;
                 out.write_all(b"\t")?;
@@ -184,9 +187,9 @@ fn fwmark(out: &mut impl Write, device: &Device) -> io::Result<()> {
     }
 }
 
-fn endpoint(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
+fn endpoint(out: &mut impl Write, peer: &Peer, zones: &Zones) -> io::Result<()> {
     match peer.endpoint {
-        Some(endpoint) => write!(out, "{}", Endpoint(endpoint)),
+        Some(endpoint) => write!(out, "{}", Endpoint(endpoint, zones)),
         None => out.write_all(NONE),
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::model::AllowedIp;
 use crate::terminal::Paint;
+use crate::zone::Zones;
 use std::fmt::{self, Display, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -64,22 +65,26 @@ impl Display for AllowedIp {
 }
 
 /// An endpoint: `ADDRESS:PORT`, with brackets around IPv6.
-pub struct Endpoint(pub SocketAddr);
+pub struct Endpoint<'a>(pub SocketAddr, pub &'a Zones);
 
-impl Display for Endpoint {
+impl Display for Endpoint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            SocketAddr::V4(v4) => write!(f, "{v4}"),
-            SocketAddr::V6(v6) if v6.scope_id() == 0 => {
+        match (self.0, self.1) {
+            (SocketAddr::V4(v4), _) => write!(f, "{v4}"),
+            (SocketAddr::V6(v6), _) if v6.scope_id() == 0 => {
                 write!(f, "[{}]:{}", Ip(self.0.ip()), v6.port())
             }
             // Whether the scope has a name is for the system to say.
-            SocketAddr::V6(v6) => {
+            (SocketAddr::V6(v6), Zones::Own) => {
                 const FLAGS: i32 = libc::NI_DGRAM | libc::NI_NUMERICSERV | libc::NI_NUMERICHOST;
                 match dns_lookup::getnameinfo(&self.0, FLAGS) {
                     Ok((host, service)) => write!(f, "[{host}]:{service}"),
                     Err(_) => write!(f, "[{}%{}]:{}", v6.ip(), v6.scope_id(), v6.port()),
                 }
+            }
+            (SocketAddr::V6(v6), zones) => {
+                let (ip, zone) = (Ip(self.0.ip()), zones.shown(&v6));
+                write!(f, "[{ip}%{zone}]:{}", v6.port())
             }
         }
     }
@@ -172,13 +177,17 @@ mod tests {
 
     #[test]
     fn endpoints() {
-        let show = |text: &str| Endpoint(text.parse().unwrap()).to_string();
+        let show = |text: &str| Endpoint(text.parse().unwrap(), &Zones::Own).to_string();
         assert_eq!(show("1.2.3.4:5"), "1.2.3.4:5");
         assert_eq!(show("[::1]:5"), "[::1]:5");
         assert_eq!(show("[::1.2.3.4]:5"), "[::1.2.3.4]:5");
         // Interface 1 is the loopback everywhere.
         assert_eq!(show("[fe80::1%1]:5"), "[fe80::1%lo]:5");
         assert_eq!(show("[2001:db8::1%1]:5"), "[2001:db8::1%1]:5");
+        // But it need not be called the same.
+        let show = |text: &str| Endpoint(text.parse().unwrap(), &Zones::Unseen).to_string();
+        assert_eq!(show("[fe80::1%1]:5"), "[fe80::1%1]:5");
+        assert_eq!(show("[fe80::1]:5"), "[fe80::1]:5");
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod format;
 pub mod input;
 pub mod kernel;
 pub mod key;
+pub mod links;
 pub mod model;
 pub mod netlink;
 pub mod netns;
@@ -31,6 +32,7 @@ pub mod uapi;
 pub mod userspace;
 pub mod value;
 pub mod words;
+pub mod zone;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

@@ -72,6 +72,32 @@ pub struct Device {
     pub peers: Vec<Peer>,
 }
 
+/// The sockets that a device of another netns has in ours, as whoever rules
+/// over ours may see them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransitSockets {
+    /// UDP port of both.
+    pub port: u16,
+    /// Whether there is one for IPv4.
+    pub v4: bool,
+    /// Whether there is one for IPv6.
+    pub v6: bool,
+    /// Whom they belong to.
+    pub uid: u32,
+    /// Whether they were bought with credentials.
+    pub credentials: bool,
+    /// Netnsid of the device's netns, if it has one here.
+    pub nsid: Option<i32>,
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+}
+
 /// A range to add to a peer or take from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllowedIpChange {

@@ -55,7 +55,7 @@ pub fn identify(nsid: i32) -> Known {
 }
 
 /// The netnsid of the netns that the fd or PID leads to, if it has one.
-fn nsid_of(netlink: &mut Netlink, kind: u16, number: u32) -> Option<i32> {
+pub fn nsid_of(netlink: &mut Netlink, kind: u16, number: u32) -> Option<i32> {
     let flags = NLM_F_REQUEST | NLM_F_ACK;
     let mut message = Message::rtnl(RTM_GETNSID, flags, &[0; RTGENMSG_LEN]);
     message.put_u32(kind, number).ok()?;

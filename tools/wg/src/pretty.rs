@@ -6,6 +6,7 @@ use crate::key::SecretKey;
 use crate::model::{Device, Peer};
 use crate::terminal::Paint;
 use crate::transit::Shown;
+use crate::zone::Zones;
 use std::cmp::Reverse;
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -63,14 +64,15 @@ impl Pretty {
         if let Some(text) = transit.pretty() {
             self.item(out, "transit netns", text)?;
         }
+        let zones = Zones::of_device(device);
         for peer in latest_first(&device.peers) {
             writeln!(out)?;
-            self.print_peer(out, peer)?;
+            self.print_peer(out, peer, &zones)?;
         }
         Ok(())
     }
 
-    fn print_peer(self, out: &mut impl Write, peer: &Peer) -> io::Result<()> {
+    fn print_peer(self, out: &mut impl Write, peer: &Peer, zones: &Zones) -> io::Result<()> {
         let p = self.paint;
         let (reset, bold, yellow) = (p.reset(), p.bold(), p.yellow());
         let key = peer.public_key;
@@ -79,7 +81,7 @@ impl Pretty {
             self.item(out, "preshared key", self.secret(key).as_str())?;
         }
         if let Some(endpoint) = peer.endpoint {
-            self.item(out, "endpoint", Endpoint(endpoint))?;
+            self.item(out, "endpoint", Endpoint(endpoint, zones))?;
         }
         self.allowed_ips(out, peer)?;
         if peer.last_handshake.0 != 0 {

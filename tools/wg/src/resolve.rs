@@ -4,6 +4,7 @@
 use crate::error::{describe, quote, warn, Failure, Result};
 use crate::model::DeviceChange;
 use crate::value::{Endpoint, Port};
+use crate::zone::{self, Wanted, Zones};
 use dns_lookup::{getaddrinfo, AddrInfoHints, LookupError, LookupErrorKind};
 use std::net::SocketAddr;
 use std::thread::sleep;
@@ -101,16 +102,21 @@ impl Lookups {
     }
 
     /// Looks everything up and stores it in `change`. `file` is the name of
-    /// the configuration file, if the names came from one.
-    pub fn run(self, change: &mut DeviceChange, file: Option<&str>) -> Result<()> {
+    /// the configuration file, if the names came from one; `zones` are those
+    /// of the device that is to be changed.
+    pub fn run(
+        self,
+        change: &mut DeviceChange,
+        file: Option<&str>,
+        zones: &Wanted<'_>,
+    ) -> Result<()> {
         for (lookup, line) in self.list {
             let place = file.map_or(String::new(), |file| format!("{file}:{line}: "));
             let address = match lookup.target {
                 Target::ListenPort => ask(None, &lookup.service, libc::AI_PASSIVE)
                     .map_err(|error| Failed::Lookup(error).tell(&lookup, &place))?,
-                Target::Endpoint { .. } => {
-                    retry(&lookup, &place).map_err(|failed| failed.tell(&lookup, &place))?
-                }
+                Target::Endpoint { .. } => endpoint(&lookup, &place, zones)
+                    .map_err(|failed| failed.tell(&lookup, &place))?,
             };
             if let Some(number) = oversized(&lookup.service) {
                 warn(format_args!(
@@ -130,6 +136,10 @@ impl Lookups {
 enum Failed {
     Lookup(LookupError),
     Retries(Vec<u8>),
+    /// The reason why its zone is none.
+    Zone(String),
+    /// What its zone is could not be found out.
+    Device(Failure),
 }
 
 impl Failed {
@@ -141,6 +151,12 @@ impl Failed {
                 lookup.what(),
                 explain(error)
             )),
+            Failed::Zone(reason) => Failure::new(format!(
+                "{place}unable to resolve the {} {}: {reason}",
+                lookup.word(),
+                lookup.what()
+            )),
+            Failed::Device(failure) => failure,
             Failed::Retries(value) => Failure::new(format!(
                 "WG_ENDPOINT_RESOLUTION_RETRIES is {}; it is a number of retries or `infinity'",
                 quote(&value)
@@ -149,13 +165,49 @@ impl Failed {
     }
 }
 
+/// Looks up an endpoint. The system's resolver takes a zone for an interface of
+/// our netns, so it is told of none that is elsewhere.
+fn endpoint(
+    lookup: &Lookup,
+    place: &str,
+    wanted: &Wanted<'_>,
+) -> std::result::Result<SocketAddr, Failed> {
+    let host = lookup.host.as_deref();
+    if let Some((ip, zone)) = host.and_then(zone::split) {
+        let zones = wanted.get().map_err(Failed::Device)?;
+        if matches!(zones, Zones::Own) {
+            return retry(host, lookup, place);
+        }
+        let scope = zones.scope(ip, zone).map_err(Failed::Zone)?;
+        let mut address = retry(Some(&ip.to_string()), lookup, place)?;
+        if let SocketAddr::V6(v6) = &mut address {
+            v6.set_scope_id(scope);
+        }
+        return Ok(address);
+    }
+    let address = retry(host, lookup, place)?;
+    // Names of the local link have one of our interfaces behind them.
+    let here = zone::scope_of(&address) != 0;
+    if here && !matches!(wanted.get().map_err(Failed::Device)?, Zones::Own) {
+        return Err(Failed::Zone(
+            "its address is behind an interface of this netns, and the device sends from another"
+                .into(),
+        ));
+    }
+    Ok(address)
+}
+
 /// Asks until there is an answer, a failure for good, or no try left.
-fn retry(lookup: &Lookup, place: &str) -> std::result::Result<SocketAddr, Failed> {
+fn retry(
+    host: Option<&str>,
+    lookup: &Lookup,
+    place: &str,
+) -> std::result::Result<SocketAddr, Failed> {
     const LONGEST: Duration = Duration::from_secs(20);
     let mut retries = retries_wanted()?;
     let mut pause = Duration::from_secs(1);
     loop {
-        let error = match ask(lookup.host.as_deref(), &lookup.service, 0) {
+        let error = match ask(host, &lookup.service, 0) {
             Ok(address) => return Ok(address),
             Err(error) => error,
         };
@@ -250,6 +302,8 @@ fn oversized(service: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::PublicKey;
+    use crate::model::PeerChange;
 
     #[test]
     fn retries() {
@@ -270,7 +324,9 @@ mod tests {
             Lookup::port(Port::Service("+5".into()), &mut change.listen_port),
             0,
         );
-        lookups.run(&mut change, None).unwrap();
+        lookups
+            .run(&mut change, None, &Wanted::known(Zones::Own))
+            .unwrap();
         assert_eq!(change.listen_port, Some(5));
     }
 
@@ -282,9 +338,50 @@ mod tests {
             Lookup::port(Port::Service("no service".into()), &mut change.listen_port),
             7,
         );
-        let failure = lookups.run(&mut change, Some("a.conf")).unwrap_err();
+        let failure = lookups
+            .run(&mut change, Some("a.conf"), &Wanted::known(Zones::Own))
+            .unwrap_err();
         assert!(failure.lines[0].starts_with("a.conf:7: "));
         assert!(failure.lines[0].contains("`no service'"));
+    }
+
+    fn look_up(endpoint: &[u8], zones: Zones) -> Result<SocketAddr> {
+        let mut change = DeviceChange::default();
+        let peer = PeerChange::new(PublicKey([0; 32]));
+        change.peers.push(peer);
+        let mut lookups = Lookups::default();
+        let endpoint = crate::value::endpoint(endpoint).unwrap();
+        let lookup = Lookup::endpoint(endpoint, 0, &mut change.peers[0].endpoint);
+        lookups.add(lookup, 3);
+        lookups.run(&mut change, Some("a.conf"), &Wanted::known(zones))?;
+        Ok(change.peers[0].endpoint.unwrap())
+    }
+
+    #[test]
+    fn a_zone_is_an_interface_where_the_sockets_are() {
+        let there = || Zones::listed(&[(7, b"eth0")]);
+        // Interface 1 is the loopback everywhere.
+        for (endpoint, zones, scope) in [
+            ("[fe80::1%lo]:5", Zones::Own, 1),
+            ("[fe80::1%1]:5", Zones::Own, 1),
+            ("[fe80::1%eth0]:5", there(), 7),
+            ("[fe80::1%1]:5", there(), 1),
+            ("[fe80::1%2]:05", Zones::Unseen, 2),
+            ("[fe80::1]:5", Zones::Unseen, 0),
+        ] {
+            let address = look_up(endpoint.as_bytes(), zones).unwrap();
+            assert_eq!(zone::scope_of(&address), scope, "{endpoint}");
+            assert_eq!(address.ip().to_string(), "fe80::1");
+            assert_eq!(address.port(), 5);
+        }
+        for (zones, part) in [(there(), "none of this name"), (Zones::Unseen, "number")] {
+            let line = look_up(b"[fe80::1%lo]:5", zones)
+                .unwrap_err()
+                .lines
+                .remove(0);
+            let start = "a.conf:3: unable to resolve the endpoint `[fe80::1%lo]:5': ";
+            assert!(line.starts_with(start) && line.contains(part), "{line}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub const WG_GENL_VERSION: u8 = 1;
 
 pub const WG_CMD_GET_DEVICE: u8 = 0;
 pub const WG_CMD_SET_DEVICE: u8 = 1;
+pub const WG_CMD_GET_TRANSIT: u8 = 64;
 
 pub const WGDEVICE_F_REPLACE_PEERS: u32 = 1;
 
@@ -28,6 +29,7 @@ pub const WGDEVICE_A_TRANSIT_CREDENTIAL_IPV4: u16 = 66;
 pub const WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6: u16 = 67;
 pub const WGDEVICE_A_TRANSIT_NETNSID: u16 = 68;
 pub const WGDEVICE_A_TRANSIT_FWMARK: u16 = 69;
+pub const WGDEVICE_A_TRANSIT_WANTED: u16 = 70;
 
 pub const WGPEER_F_REMOVE_ME: u32 = 1;
 pub const WGPEER_F_REPLACE_ALLOWEDIPS: u32 = 2;
@@ -49,6 +51,17 @@ pub const WGALLOWEDIP_A_IPADDR: u16 = 2;
 pub const WGALLOWEDIP_A_CIDR_MASK: u16 = 3;
 pub const WGALLOWEDIP_A_FLAGS: u16 = 4;
 
+pub const WGTRANSIT_A_LISTEN_PORT: u16 = 2;
+pub const WGTRANSIT_A_IPV4: u16 = 3;
+pub const WGTRANSIT_A_IPV6: u16 = 4;
+pub const WGTRANSIT_A_UID: u16 = 5;
+pub const WGTRANSIT_A_CREDENTIALS: u16 = 6;
+pub const WGTRANSIT_A_NETNSID: u16 = 7;
+pub const WGTRANSIT_A_RX_PACKETS: u16 = 8;
+pub const WGTRANSIT_A_RX_BYTES: u16 = 9;
+pub const WGTRANSIT_A_TX_PACKETS: u16 = 10;
+pub const WGTRANSIT_A_TX_BYTES: u16 = 11;
+
 /// Longest name of a network interface, without the terminating NUL.
 pub const IFNAME_MAX: usize = libc::IFNAMSIZ - 1;
 
@@ -61,6 +74,7 @@ pub const CTRL_ATTR_MAXATTR: u16 = 5;
 pub const RTM_GETLINK: u16 = 18;
 pub const IFLA_IFNAME: u16 = 3;
 pub const IFLA_LINKINFO: u16 = 18;
+pub const IFLA_TARGET_NETNSID: u16 = 46;
 pub const IFLA_INFO_KIND: u16 = 1;
 /// Size of `struct ifinfomsg`.
 pub const IFINFOMSG_LEN: usize = 16;

@@ -7,6 +7,7 @@ use crate::input::read_all;
 use crate::key::{PublicKey, SecretKey};
 use crate::model::{AllowedIp, Device, DeviceChange, Peer, PeerChange};
 use crate::resolve;
+use crate::zone::Zones;
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -175,7 +176,7 @@ fn write_peer(out: &mut impl Write, peer: &PeerChange) -> io::Result<()> {
         writeln!(out, "preshared_key={}", key.to_hex().as_str())?;
     }
     if let Some(endpoint) = peer.endpoint {
-        writeln!(out, "endpoint={}", Endpoint(endpoint))?;
+        writeln!(out, "endpoint={}", Endpoint(endpoint, &Zones::Own))?;
     }
     if let Some(interval) = peer.keepalive {
         writeln!(out, "persistent_keepalive_interval={interval}")?;

@@ -15,6 +15,7 @@ Usage: wg [COMMAND [ARGUMENTS]]
 
   show [DEV|all] [FIELD]      state of devices (what wg does without a command)
   show interfaces             names of all devices
+  show transit                sockets in this netns for devices elsewhere
   showconf DEV                configuration of a device, as a file for setconf
   set DEV WORDS...            change some settings of a device
   setconf DEV FILE            make a device be as the file says

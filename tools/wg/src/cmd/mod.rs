@@ -7,6 +7,7 @@ pub mod pubkey;
 pub mod set;
 pub mod setconf;
 pub mod show;
+pub mod show_transit;
 pub mod showconf;
 
 use crate::error::{quote, Failure, Result};

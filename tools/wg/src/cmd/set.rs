@@ -3,6 +3,7 @@
 
 use super::help;
 use crate::error::{warn, Result};
+use crate::zone::Wanted;
 use crate::{backend, words};
 
 /// Runs the command with the words behind `set`.
@@ -19,7 +20,9 @@ pub fn run(args: impl Iterator<Item = Vec<u8>>) -> Result<()> {
     for warning in warnings {
         warn(warning);
     }
-    lookups.run(&mut change, None)?;
+    let zones = Wanted::of(&name, change.transit_netns.as_ref());
+    lookups.run(&mut change, None, &zones)?;
+    drop(zones);
     backend::set(&name, &change)
 }
 

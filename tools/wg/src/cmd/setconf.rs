@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::input::read_file;
 use crate::key::SecretKey;
 use crate::model::{Device, DeviceChange, PeerChange};
+use crate::zone::Wanted;
 use crate::{backend, key::PublicKey};
 use std::collections::HashMap;
 
@@ -41,10 +42,12 @@ pub fn run(how: How, args: &[&[u8]]) -> Result<()> {
     drop(text);
     config.report_warnings(&shown);
     let mut change = config.change;
+    let zones = Wanted::of(name, change.transit_netns.as_ref());
     config
         .lookups
-        .run(&mut change, Some(&shown))
+        .run(&mut change, Some(&shown), &zones)
         .map_err(|failure| failure.and("Configuration parsing error"))?;
+    drop(zones);
     if how == How::Sync && !change.peers.is_empty() {
         let device = backend::get(name, "Unable to retrieve current interface configuration")?;
         sync(&mut change, &device);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `wg show`.
 
-use super::help;
+use super::{help, show_transit};
 use crate::backend;
 use crate::error::{quote, Failure, Result};
 use crate::field::Field;
@@ -16,6 +16,9 @@ pub fn run(args: &[&[u8]]) -> Result<()> {
         [b"all", field] => show_all(Some(field)),
         [b"interfaces"] => interfaces(),
         [b"interfaces", ..] => Err(usage()),
+        // With a field it is an interface: wg-quick(8) asks so for those it
+        // sets up, whatever their name.
+        [b"transit"] => show_transit::run(),
         [b"-h" | b"--help" | b"help"] => {
             usage().report();
             Ok(())
@@ -28,7 +31,7 @@ pub fn run(args: &[&[u8]]) -> Result<()> {
 
 fn usage() -> Failure {
     help::usage(&format!(
-        "show [{{ DEV | all | interfaces }} [{}]]",
+        "show [{{ DEV | all | interfaces | transit }} [{}]]",
         Field::NAMES.join(" | ")
     ))
 }

@@ -9,6 +9,7 @@ use crate::model::{Device, Peer};
 use crate::netns;
 use crate::terminal::Output;
 use crate::uapi::NETNSA_NSID_NOT_ASSIGNED;
+use crate::zone::Zones;
 use std::io::{self, Write};
 
 /// Runs the command.
@@ -42,11 +43,12 @@ pub fn print(out: &mut impl Write, device: &Device) -> io::Result<()> {
         transit(out, nsid)?;
     }
     writeln!(out)?;
+    let zones = Zones::of_device(device);
     for (index, peer) in device.peers.iter().enumerate() {
         if index > 0 {
             writeln!(out)?;
         }
-        print_peer(out, peer)?;
+        print_peer(out, peer, &zones)?;
     }
     Ok(())
 }
@@ -67,7 +69,7 @@ fn transit(out: &mut impl Write, nsid: i32) -> io::Result<()> {
     }
 }
 
-fn print_peer(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
+fn print_peer(out: &mut impl Write, peer: &Peer, zones: &Zones) -> io::Result<()> {
     writeln!(out, "[Peer]\nPublicKey = {}", peer.public_key)?;
     if let Some(key) = &peer.preshared_key {
         writeln!(out, "PresharedKey = {}", key.to_base64().as_str())?;
@@ -80,7 +82,7 @@ fn print_peer(out: &mut impl Write, peer: &Peer) -> io::Result<()> {
         writeln!(out)?;
     }
     if let Some(endpoint) = peer.endpoint {
-        writeln!(out, "Endpoint = {}", Endpoint(endpoint))?;
+        writeln!(out, "Endpoint = {}", Endpoint(endpoint, zones))?;
     }
     if peer.keepalive != 0 {
         writeln!(out, "PersistentKeepalive = {}", peer.keepalive)?;

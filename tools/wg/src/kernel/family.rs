@@ -54,9 +54,15 @@ impl Family {
         }
     }
 
+    /// Whether the module may understand a request with this attribute. One
+    /// that does not tell rejects it when it comes.
+    pub fn may_take(&self, attribute: u16) -> bool {
+        self.maxattr == 0 || self.maxattr >= u32::from(attribute)
+    }
+
     /// Whether the module is known not to understand transit attributes. One
     /// that does not tell rejects them when they come.
     pub fn lacks_transit(&self) -> bool {
-        self.maxattr != 0 && self.maxattr < u32::from(WGDEVICE_A_TRANSIT_FIRST)
+        !self.may_take(WGDEVICE_A_TRANSIT_FIRST)
     }
 }

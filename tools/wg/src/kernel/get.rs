@@ -5,26 +5,62 @@ use super::family::Family;
 use crate::key::{PublicKey, SecretKey};
 use crate::model::{AllowedIp, Device, Peer};
 use crate::netlink::attrs::{attrs, i32_of, string_of, u16_of, u32_of, u64_of};
-use crate::netlink::message::Message;
+use crate::netlink::message::{Full, Message};
 use crate::netlink::socket::{Netlink, Refused};
 use crate::uapi::*;
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Reads the device of that name, as often as it takes to read it while it
-/// stays the same.
+/// Whether the module of this kernel turned out not to know
+/// [`WGDEVICE_A_TRANSIT_WANTED`]. It is one for all devices.
+static WITHOUT_TRANSIT: AtomicBool = AtomicBool::new(false);
+
+/// Reads the device of that name, what there is to know of its transit netns
+/// included.
 pub fn get(name: &[u8]) -> Result<Device, Refused> {
     if name.len() > IFNAME_MAX {
         return Err(Refused::errno(libc::ENAMETOOLONG));
     }
     let mut netlink = Netlink::open(libc::NETLINK_GENERIC)?;
     let family = Family::find(&mut netlink)?;
-    loop {
-        let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_DUMP;
-        let mut message = Message::genl(family.id, flags, WG_CMD_GET_DEVICE, WG_GENL_VERSION);
-        if message.put_str(WGDEVICE_A_IFNAME, name).is_err() {
-            return Err(Refused::errno(libc::EMSGSIZE));
+    let wanted = family.may_take(WGDEVICE_A_TRANSIT_WANTED) && !WITHOUT_TRANSIT.load(Relaxed);
+    let (got, without) = ask_again(wanted, |wanted| {
+        read_whole(&mut netlink, &family, name, wanted)
+    });
+    if without {
+        WITHOUT_TRANSIT.store(true, Relaxed);
+    }
+    got
+}
+
+/// Reads with what is wanted, and without that if the module refuses it, as
+/// one does that does not know it. Also returns whether that helped.
+fn ask_again<T>(
+    wanted: bool,
+    mut read: impl FnMut(bool) -> Result<T, Refused>,
+) -> (Result<T, Refused>, bool) {
+    match read(wanted) {
+        Err(refused) if wanted && refused.errno == libc::EINVAL => {
+            let got = read(false);
+            // Refused for the same reason again, the attribute was not it.
+            let helped = !matches!(&got, Err(refused) if refused.errno == libc::EINVAL);
+            (got, helped)
         }
+        got => (got, false),
+    }
+}
+
+/// Reads a device as often as it takes to read it while it stays the same.
+fn read_whole(
+    netlink: &mut Netlink,
+    family: &Family,
+    name: &[u8],
+    transit_wanted: bool,
+) -> Result<Device, Refused> {
+    loop {
+        let mut message =
+            request(family.id, name, transit_wanted).map_err(|_| Refused::errno(libc::EMSGSIZE))?;
         let mut device = Device::default();
         let result = netlink.ask(&mut message, |answer| {
             add_answer(&mut device, answer).ok_or(libc::EBADMSG)
@@ -36,6 +72,16 @@ pub fn get(name: &[u8]) -> Result<Device, Refused> {
             Err(refused) => return Err(refused),
         }
     }
+}
+
+fn request(family: u16, name: &[u8], transit_wanted: bool) -> Result<Message, Full> {
+    let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_DUMP;
+    let mut message = Message::genl(family, flags, WG_CMD_GET_DEVICE, WG_GENL_VERSION);
+    message.put_str(WGDEVICE_A_IFNAME, name)?;
+    if transit_wanted {
+        message.put(WGDEVICE_A_TRANSIT_WANTED, &[])?;
+    }
+    Ok(message)
 }
 
 /// Adds one message of a dump to what the ones before it said. `None` if the
@@ -245,6 +291,53 @@ mod tests {
         assert_eq!(ips.len(), 2);
         assert_eq!(ips[1].addr.to_string(), "11.0.0.0");
         assert!(device.peers[1].preshared_key.is_none());
+    }
+
+    #[test]
+    fn an_unknown_flag_is_left_out() {
+        let run = |wanted, answers: &[(bool, i32)]| {
+            let mut answers = answers.iter();
+            let (got, without) = ask_again(wanted, |asked| {
+                let (expected, errno) = answers.next().expect("asked too often");
+                assert_eq!(asked, *expected);
+                match errno {
+                    0 => Ok(()),
+                    errno => Err(Refused::errno(*errno)),
+                }
+            });
+            assert!(answers.next().is_none());
+            (got.map_or_else(|refused| refused.errno, |()| 0), without)
+        };
+        assert_eq!(run(true, &[(true, 0)]), (0, false));
+        assert_eq!(run(false, &[(false, 0)]), (0, false));
+        assert_eq!(run(true, &[(true, libc::EINVAL), (false, 0)]), (0, true));
+        assert_eq!(
+            run(true, &[(true, libc::EINVAL), (false, libc::ENODEV)]),
+            (libc::ENODEV, true)
+        );
+        assert_eq!(
+            run(true, &[(true, libc::EINVAL), (false, libc::EINVAL)]),
+            (libc::EINVAL, false)
+        );
+        assert_eq!(run(true, &[(true, libc::EPERM)]), (libc::EPERM, false));
+        assert_eq!(run(false, &[(false, libc::EINVAL)]), (libc::EINVAL, false));
+    }
+
+    #[test]
+    fn the_flag_stands_behind_the_name() {
+        let kinds = |wanted| {
+            let message = request(21, b"wg0", wanted).unwrap();
+            let kinds: Vec<_> = attrs(message.attr_bytes())
+                .map(|attr| attr.unwrap())
+                .map(|(kind, value)| (kind, value.len()))
+                .collect();
+            kinds
+        };
+        assert_eq!(kinds(false), [(WGDEVICE_A_IFNAME, 4)]);
+        assert_eq!(
+            kinds(true),
+            [(WGDEVICE_A_IFNAME, 4), (WGDEVICE_A_TRANSIT_WANTED, 0)]
+        );
     }
 
     #[test]

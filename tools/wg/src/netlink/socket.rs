@@ -209,6 +209,7 @@ fn error_extack(flags: u16, payload: &[u8]) -> ExtAck {
 mod tests {
     use super::*;
     use crate::uapi::NLMSGERR_ATTR_MSG;
+    use netlink_packet_core::{Emitable, NetlinkHeader};
 
     fn error(code: i32, flags: u16, echo: usize) -> Vec<u8> {
         let mut request = Message::genl(21, 5, 1, 1);
@@ -238,6 +239,37 @@ mod tests {
         let payload = error(-1, 0, 40);
         assert_eq!(error_extack(0, &payload), ExtAck::default());
         assert_eq!(error_extack(NLM_F_ACK_TLVS, &[]), ExtAck::default());
+    }
+
+    #[test]
+    fn a_dump_may_end_in_an_error_either_way() {
+        let refused = |kind, echo: usize| {
+            let mut tlvs = Message::raw();
+            tlvs.put_str(NLMSGERR_ATTR_MSG, b"no such luck").unwrap();
+            let mut header = NetlinkHeader::default();
+            header.message_type = kind;
+            header.flags = NLM_F_MULTIPART | NLM_F_ACK_TLVS | NLM_F_CAPPED;
+            header.sequence_number = 1;
+            let body = [&(-22i32).to_ne_bytes()[..], &vec![0; echo], tlvs.as_bytes()].concat();
+            let len = HEADER_LEN + body.len();
+            header.length = u32::try_from(len).unwrap();
+            let mut bytes = vec![0; HEADER_LEN];
+            header.emit(&mut bytes);
+            bytes.extend_from_slice(&body);
+            let (message, _) = split(&bytes).unwrap();
+            let mut state = State {
+                sequence: 1,
+                dump: true,
+                reply: Reply::default(),
+                failed: None,
+            };
+            let end = state.take(&message, &mut |_: &[u8]| Ok(())).unwrap();
+            end.unwrap_err()
+        };
+        for refused in [refused(NLMSG_ERROR, HEADER_LEN), refused(NLMSG_DONE, 0)] {
+            assert_eq!(refused.errno, libc::EINVAL);
+            assert_eq!(refused.extack.message.as_deref(), Some("no such luck"));
+        }
     }
 
     #[test]

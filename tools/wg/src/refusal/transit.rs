@@ -1,118 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What to do about a refusal: one sentence for each reason there is.
+//! Refusals that are about the transit netns, its port, mark and credentials.
 
-use crate::error::{errno_text, quote, Failure};
-use crate::kernel::set::NotSet;
+use crate::error::errno_text;
 use crate::model::DeviceChange;
-use crate::netlink::socket::Refused;
 use crate::transit::{how_to_open, Credentials, Found};
 use crate::uapi::{
-    IFNAME_MAX, WGDEVICE_A_TRANSIT_CREDENTIAL_IPV4, WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6,
+    WGDEVICE_A_FWMARK, WGDEVICE_A_TRANSIT_CREDENTIAL_IPV4, WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6,
     WGDEVICE_A_TRANSIT_NETNS_FD, WGDEVICE_A_TRANSIT_NETNS_PID,
 };
 
-/// The errno of an error, or the one for an answer that makes no sense.
-pub fn errno_of(error: &std::io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(libc::EPROTO)
-}
-
-/// Why a device could not be read.
-pub fn of_get(what: &str, name: &[u8], refused: &Refused) -> Failure {
-    let failure = Failure::new(format!("{what}: {}", errno_text(refused.errno)));
-    let failure = with_kernels_words(failure, refused);
-    match about_device(name, refused.errno) {
-        Some(advice) => failure.and(advice),
-        None => failure,
-    }
-}
-
-/// Why a device could not be changed.
-pub fn of_set(
-    name: &[u8],
-    change: &DeviceChange,
-    transit: Option<&Found>,
-    not_set: &NotSet,
-) -> Failure {
-    let refused = &not_set.refused;
-    let failure = Failure::new(format!(
-        "Unable to modify interface: {}",
-        errno_text(refused.errno)
-    ));
-    if not_set.lacks_transit {
-        return failure
-            .and("This kernel's wireguard module cannot move its sockets.")
-            .and("transit-netns and transit-credentials need the module that this tool came with; the device is as it was.");
-    }
-    let failure = with_kernels_words(failure, refused);
-    let asked = Asked {
-        change,
-        transit,
-        attribute: not_set.attribute,
-        explained: refused.extack.message.is_some(),
-    };
-    let advice = asked
-        .about_transit(refused.errno)
-        .or_else(|| about_device(name, refused.errno));
-    match advice {
-        Some(advice) => failure.and(advice),
-        None => failure,
-    }
-}
-
-/// Transit words for a device that is no kernel's.
-pub fn userspace_has_no_transit() -> Failure {
-    Failure::new(format!(
-        "Unable to modify interface: {}",
-        errno_text(libc::EOPNOTSUPP)
-    ))
-    .and(
-        "This is a userspace device, which cannot move its sockets; start it where they are to be.",
-    )
-}
-
-fn with_kernels_words(failure: Failure, refused: &Refused) -> Failure {
-    match &refused.extack.message {
-        Some(message) => failure.and(format!("The kernel says: {message}")),
-        None => failure,
-    }
-}
-
-/// Advice about errors that any command may run into.
-fn about_device(name: &[u8], errno: i32) -> Option<String> {
-    match errno {
-        libc::ENODEV => Some(format!(
-            "There is no interface {} here; `wg show interfaces' lists those there are, \
-             `ip link add NAME type wireguard' makes one.",
-            quote(name)
-        )),
-        libc::EOPNOTSUPP => Some(format!("{} is not a WireGuard interface.", quote(name))),
-        libc::EPROTONOSUPPORT => {
-            Some("The kernel has no wireguard module loaded; try `modprobe wireguard'.".into())
-        }
-        libc::EPERM => Some(
-            "This takes CAP_NET_ADMIN over the network namespace of the interface; try as root."
-                .into(),
-        ),
-        libc::ENAMETOOLONG => Some(format!(
-            "Names of interfaces have at most {IFNAME_MAX} characters."
-        )),
-        _ => None,
-    }
-}
-
-struct Asked<'a> {
-    change: &'a DeviceChange,
-    transit: Option<&'a Found>,
-    attribute: Option<u16>,
-    /// Whether the kernel gave a reason. It always does where the transit netns
-    /// is the reason, and it does not where the caller lacks rights over the
-    /// device.
-    explained: bool,
+/// What was asked for, and how the kernel refused it.
+pub struct Asked<'a> {
+    pub change: &'a DeviceChange,
+    pub transit: Option<&'a Found>,
+    pub attribute: Option<u16>,
+    /// The kernel's reason. It always gives one where the transit netns is the
+    /// reason, and none where the caller lacks rights over the device.
+    pub message: Option<&'a str>,
 }
 
 impl Asked<'_> {
     /// Advice about the transit netns, if the refusal can be about that.
-    fn about_transit(&self, errno: i32) -> Option<String> {
+    pub fn advice(&self, errno: i32) -> Option<String> {
+        if self.message == Some(HOOK_REFUSES) {
+            return Some(refused_by_a_hook(errno));
+        }
         match errno {
             libc::EBADF => self.closed_fd(),
             libc::ENOTSOCK => Some(format!("{} {}", self.credential_is("no socket"), WANTED)),
@@ -122,6 +34,11 @@ impl Asked<'_> {
             )),
             libc::EINVAL => self.wrong_kind(),
             libc::EPERM => self.not_permitted(),
+            libc::EACCES if self.is_about_credential() => Some(
+                "A security module of this host, such as Landlock, does not let this task send by \
+                 UDP where it likes: start the tunnel from outside of that sandbox."
+                    .into(),
+            ),
             libc::EACCES => Some(format!(
                 "{} is reserved in the transit netns: choose one from \
                  net.ipv4.ip_unprivileged_port_start up (1024 unless set), or get CAP_NET_BIND_SERVICE there.",
@@ -191,8 +108,31 @@ impl Asked<'_> {
                  must have been opened in it, and be bound to no port, address or device and have no mark and no locked filter."
             )
         };
-        if !self.explained {
-            return None;
+        match self.message {
+            None => return None,
+            Some(SWITCHED_OFF) => {
+                return Some(
+                    "transit-credentials: none counts in this transit netns, where the sysctl \
+                     net.wireguard.transit_credentials is 0; only the owner of that netns can set it to 1."
+                        .into(),
+                )
+            }
+            Some(BPF_RULES) => {
+                return Some(
+                    "Such a program cannot rule over a tunnel: run the command from a cgroup \
+                     without one, or ask whoever administers this host."
+                        .into(),
+                )
+            }
+            Some(_) => {}
+        }
+        if self.attribute == Some(WGDEVICE_A_FWMARK) {
+            return Some(
+                "fwmark: the device may keep the mark that it has (a file for setconf has to name \
+                 it); any other takes CAP_NET_ADMIN over the transit netns, so run the command \
+                 with that right, or ask the administrator of that netns."
+                    .into(),
+            );
         }
         match (self.credentials(), self.attribute) {
             (None, _) if !self.touches_transit() => None,
@@ -217,6 +157,13 @@ impl Asked<'_> {
 
     fn touches_transit(&self) -> bool {
         self.transit.is_some() || self.change.listen_port.is_some()
+    }
+
+    fn is_about_credential(&self) -> bool {
+        matches!(
+            self.attribute,
+            Some(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV4 | WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6)
+        )
     }
 
     fn credentials(&self) -> Option<Credentials> {
@@ -254,28 +201,43 @@ impl Asked<'_> {
 
 const WANTED: &str = "The first is an IPv4 UDP socket, the second an IPv6 one: FD4,FD6.";
 
+/// The kernel's words where errno and attribute could mean something else too.
+const SWITCHED_OFF: &str = "transit credentials are switched off in the transit netns";
+const BPF_RULES: &str =
+    "a BPF program of the cgroup rules over where this task may connect or send";
+const HOOK_REFUSES: &str =
+    "a security module or a BPF program of the cgroup does not let this task have the sockets";
+
+/// The errno is whatever the hook chose.
+fn refused_by_a_hook(errno: i32) -> String {
+    format!(
+        "A hook of this host said \"{}\" to the sockets. It may be a security module (SELinux, \
+         AppArmor, Landlock, BPF) or a BPF program of the cgroup (as for SocketBindDeny= of \
+         systemd): ask whoever administers it, or start the tunnel from outside of its reach.",
+        errno_text(errno)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::extack::ExtAck;
     use crate::transit::TransitNetns;
+    use crate::uapi::WGDEVICE_A_LISTEN_PORT;
 
-    fn told(errno: i32, attribute: Option<u16>, change: &DeviceChange) -> String {
-        let not_set = NotSet {
-            refused: Refused {
-                errno,
-                extack: ExtAck {
-                    message: Some("words".into()),
-                    ..ExtAck::default()
-                },
-            },
-            attribute,
-            lacks_transit: false,
-        };
+    fn advice(
+        errno: i32,
+        attribute: Option<u16>,
+        change: &DeviceChange,
+        message: &str,
+    ) -> Option<String> {
         let transit = change.transit_netns.as_ref().map(|_| Found::Pid(7));
-        of_set(b"wg0", change, transit.as_ref(), &not_set)
-            .lines
-            .join("\n")
+        let asked = Asked {
+            change,
+            transit: transit.as_ref(),
+            attribute,
+            message: Some(message),
+        };
+        asked.advice(errno)
     }
 
     fn moving(credentials: Option<Credentials>) -> DeviceChange {
@@ -298,6 +260,8 @@ mod tests {
         let fd = Some(WGDEVICE_A_TRANSIT_NETNS_FD);
         let v4 = Some(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV4);
         let v6 = Some(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6);
+        let mark = Some(WGDEVICE_A_FWMARK);
+        let port = Some(WGDEVICE_A_LISTEN_PORT);
         for (errno, attribute, credentials, part) in [
             (libc::EBADF, v6, BOTH, "fd 101 is not open here"),
             (libc::EBADF, None, BOTH, "an fd is not open here"),
@@ -313,44 +277,53 @@ mod tests {
             (libc::EPERM, v6, BOTH, "fd 101 proves nothing"),
             (libc::EPERM, v4, BOTH, "fd 100 proves nothing"),
             (libc::EPERM, None, ONE, "credential for IPv6 is missing"),
+            (libc::EPERM, mark, None, "keep the mark that it has"),
+            (libc::EPERM, mark, BOTH, "keep the mark that it has"),
             (libc::EACCES, None, BOTH, "Port 53 is reserved"),
+            (libc::EACCES, port, None, "Port 53 is reserved"),
+            (libc::EACCES, v4, BOTH, "outside of that sandbox"),
+            (libc::EACCES, v6, BOTH, "outside of that sandbox"),
             (libc::EADDRINUSE, None, BOTH, "Port 53 is taken"),
             (libc::ENONET, None, None, "gone"),
         ] {
-            let text = told(errno, attribute, &moving(credentials));
+            let text = advice(errno, attribute, &moving(credentials), "words").unwrap();
             assert!(text.contains(part), "{text}");
-            assert!(text.contains("The kernel says: words"), "{text}");
-            assert!(text.starts_with("Unable to modify interface: "), "{text}");
         }
     }
 
     #[test]
-    fn without_rights_over_the_device_no_credential_helps() {
-        let not_set = Refused::errno(libc::EPERM).into();
-        let text = of_set(b"wg0", &moving(BOTH), None, &not_set)
-            .lines
-            .join("\n");
-        assert!(text.contains("CAP_NET_ADMIN over the network namespace of the interface"));
-        assert!(!text.contains("transit"));
+    fn words_tell_what_errno_and_attribute_do_not() {
+        let v4 = Some(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV4);
+        let v6 = Some(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6);
+        for (errno, attribute, message, part) in [
+            (libc::EPERM, v4, SWITCHED_OFF, "transit_credentials is 0"),
+            (libc::EPERM, v6, SWITCHED_OFF, "transit_credentials is 0"),
+            (libc::EPERM, None, BPF_RULES, "a cgroup without one"),
+            (libc::EPERM, None, HOOK_REFUSES, "Operation not permitted"),
+            (libc::EPERM, v4, HOOK_REFUSES, "Operation not permitted"),
+            (libc::EACCES, None, HOOK_REFUSES, "Permission denied"),
+            (libc::EACCES, v6, HOOK_REFUSES, "Permission denied"),
+            (libc::ENOMEM, None, HOOK_REFUSES, "Cannot allocate memory"),
+            (libc::EINVAL, None, HOOK_REFUSES, "Invalid argument"),
+        ] {
+            let text = advice(errno, attribute, &moving(BOTH), message).unwrap();
+            assert!(text.contains(part), "{text}");
+            let hook = text.contains("SELinux");
+            assert_eq!(hook, message == HOOK_REFUSES, "{text}");
+        }
     }
 
     #[test]
-    fn other_refusals_keep_to_the_device() {
-        let change = DeviceChange::default();
-        assert!(told(libc::EPERM, None, &change).contains("try as root"));
-        assert!(told(libc::ENODEV, None, &change).contains("no interface `wg0'"));
-        assert!(!told(libc::EINVAL, None, &change).contains("transit"));
-    }
-
-    #[test]
-    fn a_module_without_the_feature_is_named() {
-        let not_set = NotSet {
-            lacks_transit: true,
-            ..Refused::errno(libc::EINVAL).into()
+    fn a_mark_needs_no_move_to_be_refused() {
+        let change = DeviceChange {
+            fwmark: Some(0),
+            ..DeviceChange::default()
         };
-        let text = of_set(b"wg0", &moving(BOTH), None, &not_set)
-            .lines
-            .join("\n");
-        assert!(text.contains("wireguard module cannot move its sockets"));
+        let text = advice(libc::EPERM, Some(WGDEVICE_A_FWMARK), &change, "words").unwrap();
+        assert!(
+            text.contains("CAP_NET_ADMIN over the transit netns"),
+            "{text}"
+        );
+        assert_eq!(advice(libc::EPERM, None, &change, "words"), None);
     }
 }
