@@ -249,7 +249,7 @@ impl<'a> Change<'a> {
     fn wish(&self, before: Option<&Net>, net: Option<&Net>) -> Wish {
         let facts = |version| {
             let (socket, _) = self.credential(version)?;
-            Some(socket.facts(version, net?))
+            Some(socket.facts(version, net))
         };
         Wish {
             net: self.net.as_ref().map(|new| match before {

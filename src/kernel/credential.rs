@@ -36,10 +36,10 @@ impl ShownSocket {
     }
 
     /// What there is to know of it, as a credential for `version` in `net`.
-    pub(crate) fn facts(&self, version: Version, net: &Net) -> Credential {
+    pub(crate) fn facts(&self, version: Version, net: Option<&Net>) -> Credential {
         Credential {
             is_udp: self.is_udp(version),
-            is_there: self.is_in(net),
+            is_there: net.is_some_and(|net| self.is_in(net)),
             restriction: self.restriction(),
         }
     }

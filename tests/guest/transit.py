@@ -73,6 +73,8 @@ PEER = "192.168.77.2"
 ADVICE_PROOF = "pass transit-credentials FD4,FD6, two UDP sockets that were opened there"
 ADVICE_V6 = "The credential for IPv6 is missing: pass transit-credentials FD4,FD6"
 WARNING = "fwmark is kept but not applied"
+MARK_IS_ON = "fwmark is on the packets"
+ADVICE_MARK = "fwmark: the device may keep the mark that it has"
 
 alice = None
 her_net = None
@@ -448,7 +450,6 @@ exec unshare -Urn bash -euc '
     "$WG" set wg0 transit-netns 1 transit-credentials 100,101
     ping -c 1 -W 4 192.168.77.2 >/dev/null && echo through
     "$WG" show wg0 transit-netns
-    ip -d link show wg0 | grep -o "link-netnsid [0-9]*"
 '
 """
 
@@ -463,7 +464,7 @@ def story():
     done = subprocess.run(["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups",
                            "bash", "-c", STORY], env=environment, text=True, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    wanted = r"through\nnsid (\d+)\nlink-netnsid \1\n"
+    wanted = r"through\nnsid \d+\n"
     check(done.returncode == 0 and re.fullmatch(wanted, done.stdout),
           "an unprivileged user moves the sockets with two of bash's and gets through", done.stdout)
 
@@ -484,8 +485,9 @@ def rule_1_creation():
         nl.link_up("wg1").or_raise()
         shown, link = nl.wg_get("wg1"), nl.link_get("wg1")
         number = nl.nsid_of(world.open_net("other"))
-    check(shown["netnsid"] == link["netnsid"] == number and (4, 7001) in ports("other")
-          and (4, 7001) not in ports(her_net), "and stay there when the device moves", shown, link)
+    check(shown["netnsid"] == number and (4, 7001) in ports("other")
+          and (4, 7001) not in ports(her_net), "and stay there when the device moves", shown)
+    check(link["netnsid"] is None, "which rtnetlink does not show, as ever", link)
     with inside(her_net):
         nl.link_del("wg1").or_raise()
     check((4, 7001) not in ports("other"), "and go with the device")
@@ -752,8 +754,8 @@ def rule_3_marks():
             warning=WARNING)
     check(get()["fwmark"] == 8 and marks_seen() == "none", "which is kept and not applied", get())
 
-    allowed("the mark 0 takes no right", "fwmark", 0)
-    check(get()["fwmark"] == 0 and marks_seen() == "none", "and is set", get())
+    allowed("a mark that is not on the packets may go", "fwmark", 0)
+    check(get()["fwmark"] == 0 and marks_seen() == "none", "and is 0", get())
 
     allowed("a mark that root sets", "fwmark", 7, who=root)
     check(get()["transit_fwmark"] == 7 and marks_seen() == "seven", "is on the packets", get())
@@ -761,18 +763,27 @@ def rule_3_marks():
     check(marks_seen() == "seven", "and stays on the packets", get())
     allowed("a port from her", "listen-port", 6010, "transit-credentials", creds(GOOD))
     check(marks_seen() == "seven", "leaves the mark authorised", get())
-    allowed("another mark from her", "fwmark", 8, warning=WARNING)
-    check(marks_seen() == "none", "is not applied", get())
-    allowed("the same mark from root authorises it", "fwmark", 8, who=root)
-    check(marks_seen() == "eight", "and it is on the packets", get())
+    for mark, what in ((8, "another mark"), (0, "the mark 0")):
+        refused(f"{what} from her, where one is on the packets", "EPERM", MARK_IS_ON, ADVICE_MARK,
+                "fwmark", mark)
+        refused(f"{what} from her, with credentials", "EPERM", MARK_IS_ON, ADVICE_MARK,
+                "fwmark", mark, "listen-port", 6011, "transit-credentials", creds(GOOD))
+    check(marks_seen() == "seven", "leaves the mark where it is", get())
+    allowed("another mark from root", "fwmark", 8, who=root)
+    check(marks_seen() == "eight", "is on the packets", get())
 
     check(WARNING in move("other"), "her move takes the authority away")
     check(marks_seen("other") == "none" and get()["fwmark"] == 8, "so packets leave without")
-    allowed("a move by root gives it", "transit-netns", 1, who=root)
+    allowed("the same mark from root authorises it", "fwmark", 8, who=root)
+    check(marks_seen("other") == "eight", "and it is on the packets", get())
+    allowed("a move by root gives it as well", "transit-netns", 1, who=root)
     check(marks_seen() == "eight", "so packets carry it", get())
-    set_by(alice, fwmark=7)
     move("own")
-    check(get()["transit_fwmark"] == 7, "back in a netns of her own it is applied", get())
+    check(get()["transit_fwmark"] == 8, "in a netns of her own a move by her gives it", get())
+    set_by(alice, fwmark=7)
+    check(get()["transit_fwmark"] == 7, "and there she may set another", get())
+    check(WARNING in move("init", fwmark=8), "which a move leaves behind, for one that is kept")
+    check(marks_seen() == "none" and get()["fwmark"] == 8, "and not applied", get())
 
     device(up=False)
     set_by(alice, fwmark=7)
@@ -834,7 +845,13 @@ def rule_4_privileged_ports():
         refused("the limit is the transit netns's own", "EACCES", "CAP_NET_BIND_SERVICE",
                 "Port 2999 is reserved", "listen-port", 2999, "transit-credentials", creds(GOOD))
         alice(nl.link_down, "wg0").or_raise()
-        check(alice(nl.link_up, "wg0").name == "EACCES", "and holds for a port set before")
+        check(alice(nl.link_up, "wg0").name == "OK" and lives_in("init", 2000),
+              "and does not concern sockets that are open", state())
+        set_by(root, netns_pid=alice.pid)
+        set_by(root, netns_pid=1)
+        check(lives_in("init", 2000), "or that root has moved")
+        alice(nl.link_down, "wg0").or_raise()
+        check(alice(nl.link_up, "wg0").name == "EACCES", "but those that go up with it")
         move("other")
         check(alice(nl.link_up, "wg0").name == "OK" and lives_in("other", 2000),
               "but not for another netns", state())
@@ -933,7 +950,7 @@ def rule_6_credentials_for_a_move():
 
 
 @scenario
-def rule_6_routed_as_hers():
+def rule_7_routed_as_hers():
     """Rules of routing that name users hold for what her credentials buy."""
     root = root_in(her_net)
     for endpoint, version in (("10.7.0.2", "-4"), ("fd07::2", "-6")):
@@ -943,17 +960,18 @@ def rule_6_routed_as_hers():
         sh(f"ip {version} rule add pref 50 uidrange 1000-1000 prohibit")
         try:
             check(not pings(timeout=1), f"{what} a rule of routing against her stops it")
-            set_by(root, port=6011)
-            check(not pings(timeout=1), f"{what} with a port that root gave as well")
             with inside(her_net):
                 nl.link_down("wg0").or_raise()
                 nl.link_up("wg0").or_raise()
-            check(not pings(timeout=1), f"{what} when the device was down as well")
-            move("own")
-            set_by(root, netns_pid=1)
-            check(pings(timeout=8), f"{what} it does not concern sockets that root moved", state())
+            check(not pings(timeout=1), f"{what} when root had the device down as well")
+            set_by(root, port=6011)
+            check(pings(timeout=8), f"{what} it does not concern sockets that root made", state())
             move("init", port=6012)
             check(not pings(timeout=1), f"{what} nor does it leave out those that she rebinds")
+            move("own")
+            set_by(root, netns_pid=1)
+            check(pings(timeout=8), f"{what} nor does it concern those that root moved", state())
+            move("init", port=6013)
         finally:
             sh(f"ip {version} rule del pref 50")
         check(pings(timeout=8), f"{what} it ends with the rule")
@@ -961,7 +979,7 @@ def rule_6_routed_as_hers():
 
 
 @scenario
-def rule_7_all_or_nothing():
+def rule_9_all_or_nothing():
     """netns, port, mark and credentials are judged together, on what they lead to."""
     device(port=6040, fwmark=0)
     held = holder("other", 6041)
@@ -1006,7 +1024,7 @@ def rule_7_all_or_nothing():
 
 
 @scenario
-def rule_7_in_order():
+def rule_9_in_order():
     """What a message says of one peer twice is done in that order."""
     device()
     key = os.urandom(32)
@@ -1025,7 +1043,7 @@ def rule_7_in_order():
 
 
 @scenario
-def rule_8_make_before_break():
+def rule_10_make_before_break():
     """Sessions survive, traffic goes on, and what was received is not lost."""
     device()
     check(pings(), "a session is there")
@@ -1103,7 +1121,7 @@ def received_by(net, name):
 
 
 @scenario
-def rule_8_pending_handshake():
+def rule_10_pending_handshake():
     """A handshake that waits for its next try is sent again at once."""
     device(transit=False)
     check(not pings(timeout=0.5), "where packets cannot leave, no handshake completes")
@@ -1126,7 +1144,7 @@ def rule_8_pending_handshake():
 
 
 @scenario
-def rule_8_cached_source():
+def rule_10_cached_source():
     """Cached sources and routes are dropped."""
     sh("ip -n far link set wg0 down; ip -n far link set wg0 up")
     device()
@@ -1156,7 +1174,7 @@ def rule_8_cached_source():
 
 
 @scenario
-def rule_9_ports():
+def rule_11_ports():
     """A port that the kernel picked may change; one that was asked for may not."""
     device(transit=False)
     port = get()["port"]
@@ -1189,22 +1207,32 @@ def rule_9_ports():
 
 
 @scenario
-def rule_10_down():
+def rule_12_down():
     """A device that is down remembers, and gets its sockets when it comes up."""
     device(transit=False, up=False, port=6060)
     refused("a move without proof while it is down", "EPERM", "needs CAP_NET_ADMIN", ADVICE_PROOF,
             "transit-netns", 1, alive=False)
-    move("init")
     check(lives_in("nowhere", 6060), "a device that is down has no sockets anywhere", state())
+    move("init")
+    check(lives_in("init", 6060), "but those that credentials buy, at the move", state())
     number = alice(nl.nsid_of, alice(os.open, "/run/netns/other", os.O_RDONLY))
     move("other")
-    check(get()["netnsid"] == number, "it remembers its netns", get(), number)
+    check(get()["netnsid"] == number and lives_in("other", 6060), "another move replaces them",
+          get(), number)
+    there = world.udp_sockets("other")
     alice(nl.link_up, "wg0").or_raise()
-    check(lives_in("other", 6060) and pings(), "and has its sockets there when it is up", state())
+    check(world.udp_sockets("other") == there and pings(), "up, it sends by them", state())
     alice(nl.link_down, "wg0").or_raise()
-    check(lives_in("nowhere", 6060), "down, they are gone")
+    check(world.udp_sockets("other") == there, "and down, they stay open", state())
     held = holder("init", 6060)
-    move("init")
+    refused("a move to where the port is taken, while it is down", "EADDRINUSE", "taken",
+            "taken in the transit netns", "transit-netns", 1, "transit-credentials", creds(GOOD),
+            alive=False)
+    root = root_in(her_net)
+    set_by(root, netns_pid=1)
+    root.end()
+    check(get()["netnsid"] not in (None, number) and world.udp_sockets("other") != there,
+          "moved by root it remembers its netns, and its sockets are closed", state())
     before = state()
     answer = alice(nl.link_up, "wg0")
     check(answer.name == "EADDRINUSE" and not as_it_was(before),
@@ -1214,7 +1242,7 @@ def rule_10_down():
 
 
 @scenario
-def rule_11_gone():
+def rule_13_gone():
     """A device keeps no transit netns alive, and can be given another."""
     sh("ip netns add hall; ip -n hall link set lo up")
     device(port=6070)
@@ -1271,8 +1299,8 @@ def nl_link():
 
 
 @scenario
-def rule_12_visible():
-    """ip link and wg show tell where the sockets are."""
+def rule_14_visible():
+    """wg show tells where the sockets are, and ip link does not."""
     device(transit=False)
     text = alice(sh, "ip -d link show wg0")
     out = alice.wg("show", "wg0")[1]
@@ -1284,20 +1312,20 @@ def rule_12_visible():
     move("other")
     told = nl.links_told(watcher)
     watcher.close()
-    text = alice(sh, "ip -d link show wg0")
-    number = alice(nl.nsid_of, alice(os.open, "/run/netns/other", os.O_RDONLY))
-    check(f"link-netnsid {number} " in text or "link-netns other" in text,
-          "ip -d link shows the link-netnsid", text)
-    check(("wg0", number) in {(link["name"], link["netnsid"]) for link in told},
-          "and who watches links is told of it", told)
+    moved = alice(sh, "ip -d link show wg0")
+    check(moved == text, "ip link shows what it showed before", text, moved)
+    check(not told, "and who watches links is told nothing", told)
+    with inside(her_net):
+        unasked = nl.wg_get("wg0", transit=False)
+    check(unasked["netnsid"] is None and unasked["transit_fwmark"] is None,
+          "nor is a client that does not ask", unasked)
     out = alice.wg("show", "wg0")[1]
     check("transit netns: other\n" in out, "wg show has the name", out)
     check(alice.wg("show", "wg0", "transit-netns")[1] == "other\n", "for scripts too")
     move("init")
-    text = alice(sh, "ip -d link show wg0")
     out = alice.wg("show", "wg0")[1]
-    check(re.search(r"transit netns: nsid (\d+) \(the one of process 1\)", out)
-          and "link-netnsid" in text, "of a netns without a name it has the number", out, text)
+    check(re.search(r"transit netns: nsid (\d+) \(the one of process 1\)", out),
+          "of a netns without a name it has the number", out)
     stock = alice(sh, "wg show wg0 && wg showconf wg0")
     check("listening port" in stock and "ListenPort" in stock,
           "the stock tool shows the device as ever", stock)
