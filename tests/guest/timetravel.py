@@ -570,9 +570,9 @@ class Flood:
             self.world.at(since + number * seconds, self.all)
 
 
-def answers(world, to, *kinds):
-    """What the device on the right has sent to an address."""
-    return [packet for packet in world.record if packet.source == "right"
+def answers(world, to, *kinds, who="right"):
+    """What a device has sent to an address."""
+    return [packet for packet in world.record if packet.source == who
             and packet.kind in kinds and packet.whole[16:20] == socket.inet_aton(to)]
 
 
@@ -592,6 +592,29 @@ def strictness_ends():
         expect_times([at for at in asked if not 1 <= at < 1.5],
                      [when for when, strict in probes.items() if strict],
                      "and others for a second more, no longer")
+
+
+@scenario
+def strictness_is_ones_own():
+    """A device asks for no cookies because another one of the machine is flooded"""
+    if not OURS:
+        return
+    with World() as world:
+        flood, beside = Flood(world, "right"), Flood(world, "left")
+        for when in (1, 1.5):
+            world.at(when, flood.all)
+        for when in (1.2, 1.9, 2.1):
+            world.at(when, beside.one)
+        # A handshake between the two as well, of which one is flooded.
+        world.at(1.3, world.say, "right")
+        world.run(3)
+        asked = [packet.time for packet in answers(world, "10.0.0.9", COOKIE)]
+        check(len(asked) == 2 * ENOUGH, "each of a flood at one is asked for a cookie", len(asked))
+        asked = [packet.time for packet in answers(world, "10.0.0.9", COOKIE, who="left")]
+        check(not asked, "nobody is by the other meanwhile", short(asked))
+        answered = [packet.kind for packet in answers(world, ADDRESS["right"], COOKIE, RESPONSE,
+                                                      who="left")]
+        check(answered == [RESPONSE], "which answers the flooded one's handshake", answered)
 
 
 @scenario
