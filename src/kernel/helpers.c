@@ -451,6 +451,31 @@ void wg_dev_put(struct net_device *dev)
 	dev_put(dev);
 }
 
+void wg_count_tx_errors(struct net_device *dev, unsigned long by)
+{
+	DEV_STATS_ADD(dev, tx_errors, by);
+}
+
+void wg_count_tx_dropped(struct net_device *dev, unsigned long by)
+{
+	DEV_STATS_ADD(dev, tx_dropped, by);
+}
+
+void wg_count_rx_errors(struct net_device *dev, unsigned long by)
+{
+	DEV_STATS_ADD(dev, rx_errors, by);
+}
+
+void wg_count_rx_frame_errors(struct net_device *dev, unsigned long by)
+{
+	DEV_STATS_ADD(dev, rx_frame_errors, by);
+}
+
+void wg_count_rx_length_errors(struct net_device *dev, unsigned long by)
+{
+	DEV_STATS_ADD(dev, rx_length_errors, by);
+}
+
 void wg_dev_sw_netstats_rx_add(struct net_device *dev, unsigned int len)
 {
 	dev_sw_netstats_rx_add(dev, len);

@@ -17,7 +17,7 @@ use core::{
     mem::{ManuallyDrop, MaybeUninit},
     ops::Deref,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU32, Ordering},
 };
 use kernel::{
     error::{from_result, to_result},
@@ -174,20 +174,17 @@ impl NetDevice {
     /// Adds to a counter.
     #[inline]
     pub(crate) fn count(&self, stat: Stat, by: usize) {
-        // SAFETY: As above; the counters are unions of plain and atomic words, of which only the
-        // atomic ones are written.
-        let counter = unsafe {
-            let stats = &raw mut (*self.as_ptr()).stats;
-            let word: *mut u64 = match stat {
-                Stat::TxErrors => (&raw mut (*stats).__bindgen_anon_6).cast(),
-                Stat::TxDropped => (&raw mut (*stats).__bindgen_anon_8).cast(),
-                Stat::RxErrors => (&raw mut (*stats).__bindgen_anon_5).cast(),
-                Stat::RxFrameErrors => (&raw mut (*stats).__bindgen_anon_14).cast(),
-                Stat::RxLengthErrors => (&raw mut (*stats).__bindgen_anon_11).cast(),
-            };
-            AtomicU64::from_ptr(word)
-        };
-        counter.fetch_add(by as u64, Ordering::Relaxed);
+        let dev = self.as_ptr();
+        // SAFETY: As above; the counters are atomic.
+        unsafe {
+            match stat {
+                Stat::TxErrors => bindings::wg_count_tx_errors(dev, by),
+                Stat::TxDropped => bindings::wg_count_tx_dropped(dev, by),
+                Stat::RxErrors => bindings::wg_count_rx_errors(dev, by),
+                Stat::RxFrameErrors => bindings::wg_count_rx_frame_errors(dev, by),
+                Stat::RxLengthErrors => bindings::wg_count_rx_length_errors(dev, by),
+            }
+        }
     }
 
     /// Tells those who watch interfaces that what they can ask for has changed. Of an interface that
