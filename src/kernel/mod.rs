@@ -29,6 +29,9 @@ mod bindings {
     include!(env!("WG_BINDINGS"));
 }
 
+// Offsets in packets are pointers where words are shorter, and counters of devices not 64 bits long.
+const _: () = assert!(usize::BITS == 64, "written for machines of 64 bits");
+
 pub(crate) mod arena;
 pub(crate) mod batch;
 pub(crate) mod caps;
