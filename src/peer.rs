@@ -8,7 +8,7 @@ use crate::{
     handshake,
     kernel::{
         batch::OrderedQueue,
-        cpu::Sticky,
+        cpu::{Cpu, Sticky},
         crypto::KernelCrypto,
         debug,
         lock::{new_rw, new_spinlock_bh, RwSem},
@@ -281,7 +281,7 @@ impl Peer {
 
     /// The CPU that sends this peer's packets.
     #[inline]
-    pub(crate) fn cpu(&self) -> u32 {
+    pub(crate) fn cpu(&self) -> Cpu {
         self.cpu.get(self.id)
     }
 

@@ -6,7 +6,7 @@
 
 use super::{
     bindings,
-    cpu::RoundRobin,
+    cpu::{Cpu, RoundRobin},
     rcu::{RcuArc, Shared},
     ring::{Ring, RingItem},
 };
@@ -70,18 +70,30 @@ impl Workqueue {
     where
         T: WorkItem<ID, Pointer = RcuArc<T>> + HasWork<T, ID> + Shared,
     {
-        self.queue_on(bindings::wq_misc_consts_WORK_CPU_UNBOUND, item);
+        // SAFETY: The number stands for any CPU.
+        unsafe { self.queue_raw(bindings::wq_misc_consts_WORK_CPU_UNBOUND, item) };
     }
 
     /// The same, on CPU `cpu`.
     #[inline]
-    pub(crate) fn queue_on<T, const ID: u64>(&self, cpu: u32, item: RcuArc<T>)
+    pub(crate) fn queue_on<T, const ID: u64>(&self, cpu: Cpu, item: RcuArc<T>)
     where
         T: WorkItem<ID, Pointer = RcuArc<T>> + HasWork<T, ID> + Shared,
     {
-        // SAFETY: `queue_work_on` returns false only if the item is queued already; the pointer is
-        // one to a `work_struct`, whichever bindings describe it. If the CPU has gone offline
-        // meanwhile the workqueue takes another.
+        // SAFETY: There is such a CPU. If it has gone offline meanwhile the workqueue takes another.
+        unsafe { self.queue_raw(cpu.number(), item) };
+    }
+
+    /// # Safety
+    ///
+    /// `cpu` is the number of a possible CPU, or the one for any of them.
+    #[inline]
+    unsafe fn queue_raw<T, const ID: u64>(&self, cpu: u32, item: RcuArc<T>)
+    where
+        T: WorkItem<ID, Pointer = RcuArc<T>> + HasWork<T, ID> + Shared,
+    {
+        // SAFETY: By the contract; `queue_work_on` returns false only if the item is queued already;
+        // the pointer is one to a `work_struct`, whichever bindings describe it.
         let queued = unsafe {
             item.__enqueue(|work| bindings::queue_work_on(cpu as i32, self.0.as_ptr(), work.cast()))
         };
@@ -231,7 +243,7 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
     /// Wakes the worker of the next CPU.
     #[inline]
     pub(crate) fn kick(&self, wq: &Workqueue) {
-        let cpu = self.cpus.next();
+        let cpu = self.cpus.next().number();
         // SAFETY: By the type invariant there is a worker for every possible CPU.
         unsafe {
             let worker = bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker>();
