@@ -38,6 +38,7 @@ pub(crate) mod caps;
 pub(crate) mod cpu;
 pub(crate) mod crypto;
 pub(crate) mod debug;
+pub(crate) mod errno;
 pub(crate) mod genl;
 pub(crate) mod lock;
 pub(crate) mod napi;

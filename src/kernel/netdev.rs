@@ -7,6 +7,7 @@
 
 use super::{
     bindings,
+    errno::EOPNOTSUPP,
     net::Net,
     rcu,
     skb::{Skb, DATA_HEADROOM},
@@ -578,7 +579,8 @@ impl<D: Driver> LinkKind<D> {
             return EINVAL.to_errno();
         };
         // SAFETY: The device is set up and valid; its private part has room for a `Dev<D>`, and is
-        // nobody else's until it is registered. The stack calls this under RTNL.
+        // nobody else's until it is registered, where the reference to it that initialises it has long
+        // ended. The stack calls this under RTNL.
         from_result(|| unsafe {
             let link_net = bindings::wg_newlink_link_net(params);
             let private = bindings::wg_netdev_priv(dev).cast::<Dev<D>>();
@@ -591,7 +593,7 @@ impl<D: Driver> LinkKind<D> {
                 data <- D::create(NetDevice::from_raw(raw.as_ptr()), &Rtnl::held()),
                 _pin: PhantomPinned,
             }? Error);
-            pin_init::raw_try_init(private, init)?;
+            (*private.cast::<MaybeUninit<_>>()).write_pin_init(init)?;
             bindings::netif_threaded_enable(dev);
             let kind = D::kind();
             // Before it can be found: whoever finds it may give it a link namespace, whose end looks

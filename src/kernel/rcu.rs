@@ -280,12 +280,13 @@ impl<T: Shared> RcuArc<T> {
         let ptr = Inner::<T>::allocate()?;
         let inner = ptr.as_ptr();
         // SAFETY: `inner` points at uninitialised memory of the right layout that nobody else
-        // knows. It is never moved, and freed in place. Should `init` fail, `data` stays
-        // uninitialised and only the memory is freed.
+        // knows, and the reference to `data` ends with the initialisation. It is never moved, and
+        // freed in place. Should `init` fail, `data` stays uninitialised and only the memory is freed.
         unsafe {
             (&raw mut (*inner).refs).write(AtomicU32::new(1));
             (&raw mut (*inner).head).write(UnsafeCell::new(MaybeUninit::uninit()));
-            if let Err(error) = pin_init::raw_try_init(&raw mut (*inner).data, init) {
+            let data = &mut *(&raw mut (*inner).data).cast::<MaybeUninit<T>>();
+            if let Err(error) = data.write_pin_init(init) {
                 Inner::deallocate(inner);
                 return Err(error.into());
             }

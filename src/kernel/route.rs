@@ -7,6 +7,7 @@
 
 use super::{
     bindings,
+    errno::{EAFNOSUPPORT, ENETUNREACH},
     rcu::BhGuard,
     skb::Skb,
     udp::{Family, Receiver, UdpSocket},
