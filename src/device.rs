@@ -163,7 +163,7 @@ impl netdev::Driver for Device {
         dev.handshakes_waiting.store(0, Ordering::Relaxed);
         dev.crypt_wq.flush();
         for peer in &config.peers {
-            Napi::settle(&**peer);
+            Napi::settle(peer);
             // Nobody looks after these when the interface has gone, and the transit namespace goes.
             peer.endpoint.forget_source();
             peer.purge_staged();

@@ -255,7 +255,7 @@ impl Peer {
         dev.crypt_wq.flush();
         dev.crypt_wq.flush();
         for peer in peers {
-            Napi::stop(&**peer);
+            Napi::stop(peer);
             // The transit namespace may go before whoever still has a reference.
             peer.endpoint.forget_source();
             // It may have been stopped with packets left, which refer to the peer by their session.

@@ -108,8 +108,11 @@ impl<T: HasTimer<ID>, const ID: u64> Timer<T, ID> {
         // SAFETY: By `HasTimer` that is where the timer is; the object is inside an `RcuArc`, as
         // the invariant demands. A timer that was shut down ignores this.
         unsafe {
-            let timer = (&raw const *object).byte_add(T::OFFSET).cast::<Self>();
-            bindings::mod_timer((*timer).timer.get(), after.from_now());
+            let this = object.as_ptr().byte_add(T::OFFSET).cast::<Self>();
+            bindings::mod_timer(
+                Opaque::cast_into(&raw const (*this).timer),
+                after.from_now(),
+            );
         }
     }
 }
