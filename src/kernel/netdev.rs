@@ -18,13 +18,13 @@ use core::{
     mem::{ManuallyDrop, MaybeUninit},
     ops::Deref,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicPtr, AtomicU32, Ordering},
+    sync::atomic::{AtomicPtr, Ordering},
 };
 use kernel::{
     error::{from_result, to_result},
     prelude::*,
     str::CStr,
-    sync::Completion,
+    sync::{Completion, Refcount},
     types::{NotThreadSafe, Opaque},
 };
 
@@ -262,7 +262,7 @@ pub(crate) trait Driver: Send + Sync + Sized + 'static {
 #[pin_data]
 pub(crate) struct Dev<D: Driver> {
     dev: NonNull<bindings::net_device>,
-    refs: AtomicU32,
+    refs: Refcount,
     #[pin]
     idle: Completion,
     link_net: AtomicPtr<bindings::net>,
@@ -298,8 +298,8 @@ impl<D: Driver> Dev<D> {
     /// A reference that delays the end of the device.
     #[inline]
     pub(crate) fn get(&self) -> NetRef<D> {
-        self.refs.fetch_add(1, Ordering::Relaxed);
-        // INVARIANT: Counted just now.
+        self.refs.inc();
+        // INVARIANT: Counted just now; a count that is stuck is of a device that never ends.
         NetRef(NonNull::from(self), PhantomData)
     }
 
@@ -316,8 +316,8 @@ impl<D: Driver> Dev<D> {
     }
 
     fn put(&self) {
-        // Release and acquire: what others did with the device is done when it is torn down.
-        if self.refs.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // Orders as well: what others did with the device is done when it is torn down.
+        if self.refs.dec_and_test() {
             self.idle.complete_all();
         }
     }
@@ -586,7 +586,7 @@ impl<D: Driver> LinkKind<D> {
             let private = bindings::wg_netdev_priv(dev).cast::<Dev<D>>();
             let init = try_pin_init!(Dev::<D> {
                 dev: raw,
-                refs: AtomicU32::new(1),
+                refs: Refcount::new(1),
                 idle <- Completion::new(),
                 link_net: AtomicPtr::new(link_net),
                 next: AtomicPtr::new(ptr::null_mut()),
