@@ -15,7 +15,7 @@ use super::{
 use core::{
     cell::UnsafeCell,
     marker::{PhantomData, PhantomPinned},
-    mem::{ManuallyDrop, MaybeUninit},
+    mem::{offset_of, ManuallyDrop, MaybeUninit},
     ops::Deref,
     ptr::{self, NonNull},
     sync::atomic::{AtomicPtr, Ordering},
@@ -472,6 +472,12 @@ impl<D: Driver> LinkKind<D> {
                 MaybeUninit::zeroed().assume_init(),
             )
         };
+        // Where the kernel puts a private part is good enough for this one.
+        const {
+            let align = align_of::<Dev<D>>();
+            assert!(align_of::<bindings::net_device>() % align == 0);
+            assert!(offset_of!(bindings::net_device, priv_) % align == 0);
+        }
         link.kind = D::KIND.as_ptr().cast();
         link.priv_size = size_of::<Dev<D>>();
         link.setup = Some(Self::setup);

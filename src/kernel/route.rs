@@ -14,7 +14,7 @@ use super::{
 };
 use core::{
     cell::UnsafeCell,
-    mem::{ManuallyDrop, MaybeUninit},
+    mem::{offset_of, ManuallyDrop, MaybeUninit},
     net::{Ipv4Addr, Ipv6Addr},
     ptr::NonNull,
 };
@@ -116,7 +116,7 @@ impl Route4 {
     ///
     /// `rt` is null or a reference to it passes to the result.
     unsafe fn from_raw(rt: *mut bindings::rtable) -> Option<Self> {
-        // A `struct rtable` begins with its `struct dst_entry`.
+        const { assert!(offset_of!(bindings::rtable, dst) == 0) };
         NonNull::new(rt.cast()).map(|dst| Self(Route(dst)))
     }
 

@@ -18,6 +18,12 @@ use kernel::{
     workqueue::{HasWork, RawWorkItem, Work, WorkItem, WorkItemPointer},
 };
 
+// What the `kernel` crate puts into objects by its bindings, the module queues by its own.
+const _: () = assert!(
+    size_of::<bindings::work_struct>() == size_of::<kernel::bindings::work_struct>()
+        && align_of::<bindings::work_struct>() == align_of::<kernel::bindings::work_struct>()
+);
+
 /// A workqueue.
 ///
 /// # Invariants
