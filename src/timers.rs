@@ -6,7 +6,7 @@ use crate::{
     handshake,
     kernel::{
         debug, random,
-        rcu::{RcuArc, Ref},
+        rcu::{BhGuard, RcuArc, Ref},
         time::Jiffies,
         timer::{impl_has_timer, new_timer, Expire, Timer},
     },
@@ -73,16 +73,17 @@ impl Host for PeerTimers<'_> {
     #[inline]
     fn arm(&self, which: Which, after_ms: u64) {
         let peer = self.0;
+        let bh = BhGuard::new();
         if !self.is_running() || peer.is_dead() {
             return;
         }
         let after = Jiffies::from_ms(u32::try_from(after_ms).unwrap_or(u32::MAX));
         match which {
-            Which::RetransmitHandshake => Timer::<Peer, 0>::arm(peer, after),
-            Which::SendKeepalive => Timer::<Peer, 1>::arm(peer, after),
-            Which::NewHandshake => Timer::<Peer, 2>::arm(peer, after),
-            Which::ZeroKeyMaterial => Timer::<Peer, 3>::arm(peer, after),
-            Which::PersistentKeepalive => Timer::<Peer, 4>::arm(peer, after),
+            Which::RetransmitHandshake => Timer::<Peer, 0>::arm(&bh, peer, after),
+            Which::SendKeepalive => Timer::<Peer, 1>::arm(&bh, peer, after),
+            Which::NewHandshake => Timer::<Peer, 2>::arm(&bh, peer, after),
+            Which::ZeroKeyMaterial => Timer::<Peer, 3>::arm(&bh, peer, after),
+            Which::PersistentKeepalive => Timer::<Peer, 4>::arm(&bh, peer, after),
         }
     }
 
