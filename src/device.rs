@@ -154,7 +154,10 @@ impl netdev::Driver for Device {
     fn stop(dev: &Dev, _rtnl: &Rtnl) {
         let config = dev.config.lock();
         // From here on nothing comes in, and nothing leaves.
-        drop(dev.transit.swap(None).wait());
+        if dev.transit.swap(None).wait().is_none() {
+            // Whoever saw the interface up is done with that, as it is where sockets had users.
+            rcu::synchronize();
+        }
         // What came in before is counted, and the counters go before the peers do. Workers of
         // handshakes are not waited for in the queue: a machine that goes to sleep would stop them
         // there. Nor for more of them than they are at.
@@ -162,14 +165,13 @@ impl netdev::Driver for Device {
         dev.handshakes.cancel();
         dev.handshakes_waiting.store(0, Ordering::Relaxed);
         dev.crypt_wq.flush();
+        // What it has encrypted is passed on, and that may find that a session wants to be renewed.
+        dev.crypt_wq.flush();
         for peer in &config.peers {
             Napi::settle(peer);
             // Nobody looks after these when the interface has gone, and the transit namespace goes.
             peer.endpoint.forget_source();
-            peer.purge_staged();
-            peer.timers.stop();
-            peer.forget_handshake();
-            peer.keypairs.clear(&dev.index);
+            Peer::fall_silent(peer);
             peer.allow_handshake();
         }
     }

@@ -17,7 +17,7 @@ use crate::{
         rcu::{self, BhGuard, RcuArc, Shared, Slab},
         skb::{SharedList, SkbList},
         table::{impl_chained, ChainLink},
-        time,
+        time, workqueue,
     },
     keypair::{Keypair, Keypairs},
     protocol::{
@@ -241,15 +241,9 @@ impl Peer {
     /// Ends what dead peers are still doing. It is done for all of them together, since each step
     /// waits.
     fn bury(dev: &Dev, peers: &[RcuArc<Self>]) {
+        // A handshake that is being answered may still complete; being dead, the peer gets no session.
         for peer in peers {
-            peer.timers.stop();
-        }
-        // A handshake that is being sent or answered may still start a session; being dead, the
-        // peer gets none after this.
-        dev.handshake_send_wq.flush();
-        for peer in peers {
-            peer.forget_handshake();
-            peer.keypairs.clear(&dev.index);
+            Self::fall_silent(peer);
         }
         // Packets that entered a queue before are first encrypted or decrypted, then passed on.
         dev.crypt_wq.flush();
@@ -265,6 +259,19 @@ impl Peer {
                 }
             }
         }
+    }
+
+    /// Ends what a peer does of its own accord, and forgets its handshake, sessions and packets that
+    /// wait. Its interface has been down, or it dead, for a grace period, so that nobody else arms a
+    /// timer or queues such work now; nor does what was begun before, after this. The caller may sleep.
+    pub(crate) fn fall_silent(this: &RcuArc<Self>) {
+        // First those, which queue work.
+        this.timers.stop();
+        workqueue::cancel::<_, { Self::HANDSHAKE_WORK }>(this);
+        workqueue::cancel::<_, { Self::CLEAR_WORK }>(this);
+        this.forget_handshake();
+        this.keypairs.clear(&this.device.index);
+        this.purge_staged();
     }
 
     /// Whether the peer is being removed.

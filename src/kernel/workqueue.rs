@@ -98,8 +98,8 @@ impl Workqueue {
     where
         T: WorkItem<ID, Pointer = RcuArc<T>> + HasWork<T, ID> + Shared,
     {
-        // SAFETY: By the contract; `queue_work_on` returns false only if the item is queued already;
-        // the pointer is one to a `work_struct`, whichever bindings describe it.
+        // SAFETY: By the contract; `queue_work_on` returns false only if the item is queued already or
+        // being called off; the pointer is one to a `work_struct`, whichever bindings describe it.
         let queued = unsafe {
             item.__enqueue(|work| bindings::queue_work_on(cpu as i32, self.0.as_ptr(), work.cast()))
         };
@@ -111,6 +111,23 @@ impl Workqueue {
         // SAFETY: Valid by the type invariant; callers are in process context and not on the
         // queue itself, which lockdep would report.
         unsafe { bindings::__flush_workqueue(self.0.as_ptr()) };
+    }
+}
+
+/// Calls off a work item of `item`'s, on whatever queue, and waits for it if it runs. Not from that
+/// work itself, and holding nothing that it takes. It does not wait for its turn, which on a queue
+/// that is suspended with the machine would not come.
+pub(crate) fn cancel<T, const ID: u64>(item: &RcuArc<T>)
+where
+    T: WorkItem<ID, Pointer = RcuArc<T>> + HasWork<T, ID> + Shared,
+{
+    // SAFETY: The work item is one of a live object, initialised with it. If it was queued, the
+    // reference that was given up for it was not taken back, and will not be.
+    unsafe {
+        let work = Work::raw_get(T::raw_get_work(item.as_ptr().cast_mut()));
+        if bindings::cancel_work_sync(work.cast()) {
+            drop(RcuArc::from_raw(item.as_ptr()));
+        }
     }
 }
 
