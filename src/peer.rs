@@ -132,7 +132,7 @@ impl Shared for Peer {
         // Up to here somebody may have sent by a route, whose namespace might not be there any more
         // a grace period later.
         self.endpoint.forget_source();
-        debug::peer_life(self.device.netdev(), self.id, c"destroyed");
+        debug::peer_destroyed(self.device.netdev(), self.id, self.endpoint.address());
     }
 
     fn slab() -> Option<&'static Slab<Self>> {
@@ -187,7 +187,7 @@ impl Peer {
                 handshake_work <- new_work!("wg_send_handshake"),
                 clear_work <- new_work!("wg_clear_keys"),
             }? Error))?;
-        debug::peer_life(dev.netdev(), peer.id, c"created");
+        debug::peer_created(dev.netdev(), peer.id);
         Ok(peer)
     }
 

@@ -193,7 +193,15 @@ void wg_debug_addr(const char *dev, const char *what, const void *endpoint);
 void wg_debug_no_peer(const char *dev, const void *ip);
 void wg_debug_source(const char *dev, const void *ip, u64 peer, const void *endpoint);
 void wg_debug_often(const char *dev, const char *what);
-void wg_debug_object(const char *dev, const char *kind, u64 id, const char *what);
+void wg_debug_no_route(const char *dev, const void *endpoint, int error);
+void wg_debug_counter(const char *dev, u64 peer, const void *endpoint, u64 counter, u64 highest);
+void wg_debug_unanswered(const char *dev, u64 peer, const void *endpoint, unsigned int seconds,
+			 unsigned int attempt);
+void wg_debug_given_up(const char *dev, u64 peer, const void *endpoint, unsigned int attempts);
+void wg_debug_silence(const char *dev, u64 peer, const void *endpoint, unsigned int seconds);
+void wg_debug_wiping(const char *dev, u64 peer, const void *endpoint, unsigned int seconds);
+void wg_debug_peer_created(const char *dev, u64 peer);
+void wg_debug_peer_destroyed(const char *dev, u64 peer, const void *endpoint);
 void wg_debug_keypair(const char *dev, u64 id, const char *what, u64 peer);
 void wg_debug_dev(const char *dev, const char *what);
 

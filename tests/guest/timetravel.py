@@ -480,12 +480,19 @@ class Log:
                 pass  # the oldest messages had to go
 
 
+def print_all(everything):
+    """Whether each packet has its line in the log, however many there are."""
+    with open("/proc/sys/net/core/message_cost", "w", encoding="ascii") as file:
+        file.write("0" if everything else "5")
+
+
 @scenario
 def keys_are_wiped():
     """Three times 180 s after the last session began nothing is left of any"""
     log = Log()
     destroyed = r"Keypair (\d+) destroyed"
     with World() as world:
+        print_all(True)
         world.talk("left", 1.7, 0, 130)
         world.run(130)
         began = world.sent("left", INITIATION)[-1]
@@ -499,6 +506,28 @@ def keys_are_wiped():
         world.run(began + wiped + late(wiped))
         gone = log.take(destroyed)
         check(sorted(gone) == sorted(created), "and then they go", gone, created)
+        print_all(False)
+
+
+@scenario
+def attempts_are_in_the_log():
+    """What the timers do is in the log, with figures"""
+    if not OURS:
+        return
+    log = Log()
+    with World() as world:
+        world.say("left")
+        world.at(1, world.lose)
+        world.at(2, world.say, "left")
+        world.run(130)
+        peer = r"peer \d+ \(10\.0\.0\.2:51820\)"
+        said = log.take(rf"(?:Nothing heard from {peer} in|No answer to a handshake from {peer} in|"
+                        rf"Giving up the handshake with {peer} after) (\d+ [a-z]+(?:, attempt \d+)?)")
+        check(said == ["15 seconds", *(f"5 seconds, attempt {number}" for number in range(2, 21)),
+                       "20 attempts"], "how long nothing was heard, each attempt, and the last", said)
+        world.run(700)
+        said = log.take(rf"Wiping all keys of {peer}, of which none is new in (\d+) seconds")
+        check(said == ["540"], "and when keys are wiped", said)
 
 
 @scenario
@@ -695,12 +724,6 @@ def sources_are_limited():
               "of one handshake again and again the first is answered", responses, said)
         # The sum above and the kernel's may differ in what is just enough.
         check(abs(looked_at - allowed) <= 1, f"{allowed} of {len(times)} are looked at", looked_at)
-
-
-def print_all(everything):
-    """Whether each packet has its line in the log, however many there are."""
-    with open("/proc/sys/net/core/message_cost", "w", encoding="ascii") as file:
-        file.write("0" if everything else "5")
 
 
 # --- with sockets elsewhere ----------------------------------------------------------------
