@@ -143,6 +143,11 @@ void *wg_vmalloc(size_t size)
 	return vmalloc(size);
 }
 
+u64 wg_total_memory(void)
+{
+	return (u64)totalram_pages() << PAGE_SHIFT;
+}
+
 unsigned int wg_cpumask_next_online(int cpu)
 {
 	return cpumask_next(cpu, cpu_online_mask);

@@ -68,6 +68,7 @@ void wg_kvfree(const void *ptr);
 void *wg_kmalloc(size_t size, gfp_t gfp);
 void *wg_alloc_pages_exact(size_t size, gfp_t gfp);
 void *wg_vmalloc(size_t size);
+u64 wg_total_memory(void);
 unsigned int wg_cpumask_next_online(int cpu);
 unsigned int wg_cpumask_nth_online(unsigned int nth);
 bool wg_cpu_possible(unsigned int cpu);

@@ -41,6 +41,7 @@ pub(crate) mod debug;
 pub(crate) mod errno;
 pub(crate) mod genl;
 pub(crate) mod lock;
+pub(crate) mod memory;
 pub(crate) mod napi;
 pub(crate) mod net;
 pub(crate) mod netdev;
