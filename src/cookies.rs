@@ -45,25 +45,8 @@ pub(crate) struct CookieChecker {
     keys: RwSem<Option<MacKeys>>,
     #[pin]
     limiter: RateLimiter,
-}
-
-/// When the machine was last under load, all devices together.
-static LAST_UNDER_LOAD: AtomicU64 = AtomicU64::new(0);
-
-/// Whether to be strict, given how many messages wait on one device.
-fn is_under_load(waiting: u32, now: Instant) -> bool {
-    if waiting as usize >= UNDER_LOAD_HANDSHAKES {
-        LAST_UNDER_LOAD.store(now.0, Ordering::Relaxed);
-        return true;
-    }
-    match LAST_UNDER_LOAD.load(Ordering::Relaxed) {
-        0 => false,
-        last if !Instant(last).has_expired(UNDER_LOAD_LINGER, now) => true,
-        _ => {
-            LAST_UNDER_LOAD.store(0, Ordering::Relaxed);
-            false
-        }
-    }
+    /// When the device was last under load; 0: not of late.
+    last_under_load: AtomicU64,
 }
 
 /// Address and port that a packet came from.
@@ -79,7 +62,25 @@ impl CookieChecker {
             secret <- new_rw!(CookieSecret::new(Instant(time::boottime_ns())), "wg_cookie_secret"),
             keys <- new_rw!(None, "wg_cookie_keys"),
             limiter <- RateLimiter::new(),
+            last_under_load: AtomicU64::new(0),
         })
+    }
+
+    /// Whether to be strict, given how many messages wait. A device's own affair: a flood at one
+    /// costs the peers of others nothing.
+    fn is_under_load(&self, waiting: u32, now: Instant) -> bool {
+        if waiting as usize >= UNDER_LOAD_HANDSHAKES {
+            self.last_under_load.store(now.0, Ordering::Relaxed);
+            return true;
+        }
+        match self.last_under_load.load(Ordering::Relaxed) {
+            0 => false,
+            last if !Instant(last).has_expired(UNDER_LOAD_LINGER, now) => true,
+            _ => {
+                self.last_under_load.store(0, Ordering::Relaxed);
+                false
+            }
+        }
     }
 
     /// The device's public key has changed.
@@ -108,7 +109,7 @@ impl CookieChecker {
             return Verdict::Drop;
         }
         let now = Instant(time::boottime_ns());
-        if !is_under_load(waiting, now) {
+        if !self.is_under_load(waiting, now) {
             self.limiter.sweep(now);
             return Verdict::Process;
         }

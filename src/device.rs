@@ -168,15 +168,14 @@ impl netdev::Driver for Device {
         dev.handshakes.cancel();
         dev.handshakes_waiting.store(0, Ordering::Relaxed);
         dev.crypt_wq.flush();
+        // What it has encrypted is passed on, and that may find that a session wants to be renewed.
+        dev.crypt_wq.flush();
         for peer in &config.peers {
-            Napi::settle(&**peer);
+            Napi::settle(peer);
             // Nobody looks after these when the interface has gone, and the transit namespace goes. By
             // which of our addresses a peer was heard is good for when it comes back.
             peer.endpoint.forget_routes();
-            peer.purge_staged();
-            peer.timers.stop();
-            peer.forget_handshake();
-            peer.keypairs.clear(&dev.index);
+            Peer::fall_silent(peer);
             peer.allow_handshake();
         }
     }

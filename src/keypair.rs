@@ -149,6 +149,12 @@ impl Keypair {
         new
     }
 
+    /// The highest number of an authentic message, if there was one.
+    #[cold]
+    pub(crate) fn highest_received(&self) -> Option<u64> {
+        self.replay.lock().highest()
+    }
+
     /// What decides whether it is time for a new session; `None`: this one does not send any more.
     #[inline]
     pub(crate) fn age(&self) -> Option<SessionAge> {

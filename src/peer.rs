@@ -8,7 +8,7 @@ use crate::{
     handshake,
     kernel::{
         batch::OrderedQueue,
-        cpu::Sticky,
+        cpu::{Cpu, Sticky},
         crypto::KernelCrypto,
         debug,
         lock::{new_rw, new_spinlock_bh, RwSem},
@@ -19,6 +19,7 @@ use crate::{
         table::{impl_chained, ChainLink},
         time,
         waiter::{impl_has_waiter, Room, Waiter},
+        workqueue,
     },
     keypair::{Keypair, Keypairs},
     protocol::{
@@ -144,7 +145,7 @@ impl Shared for Peer {
         // Up to here somebody may have sent by a route, whose namespace might not be there any more
         // a grace period later.
         self.endpoint.forget_source();
-        debug::peer_life(self.device.netdev(), self.id, c"destroyed");
+        debug::peer_destroyed(self.device.netdev(), self.id, self.endpoint.address());
     }
 
     fn slab() -> Option<&'static Slab<Self>> {
@@ -200,7 +201,7 @@ impl Peer {
                 handshake_work <- new_work!("wg_send_handshake"),
                 clear_work <- new_work!("wg_clear_keys"),
             }? Error))?;
-        debug::peer_life(dev.netdev(), peer.id, c"created");
+        debug::peer_created(dev.netdev(), peer.id);
         Ok(peer)
     }
 
@@ -254,15 +255,9 @@ impl Peer {
     /// Ends what dead peers are still doing. It is done for all of them together, since each step
     /// waits.
     fn bury(dev: &Dev, peers: &[RcuArc<Self>]) {
+        // A handshake that is being answered may still complete; being dead, the peer gets no session.
         for peer in peers {
-            peer.timers.stop();
-        }
-        // A handshake that is being sent or answered may still start a session; being dead, the
-        // peer gets none after this.
-        dev.handshake_send_wq.flush();
-        for peer in peers {
-            peer.forget_handshake();
-            peer.keypairs.clear(&dev.index);
+            Self::fall_silent(peer);
         }
         // Who waits for room of a socket waits no more.
         transit::wake_waiters(dev);
@@ -270,7 +265,7 @@ impl Peer {
         dev.crypt_wq.flush();
         dev.crypt_wq.flush();
         for peer in peers {
-            Napi::stop(&**peer);
+            Napi::stop(peer);
             // The transit namespace may go before whoever still has a reference.
             peer.endpoint.forget_source();
             // It may have been stopped with packets left, which refer to the peer by their session.
@@ -280,6 +275,19 @@ impl Peer {
                 }
             }
         }
+    }
+
+    /// Ends what a peer does of its own accord, and forgets its handshake, sessions and packets that
+    /// wait. Its interface has been down, or it dead, for a grace period, so that nobody else arms a
+    /// timer or queues such work now; nor does what was begun before, after this. The caller may sleep.
+    pub(crate) fn fall_silent(this: &RcuArc<Self>) {
+        // First those, which queue work.
+        this.timers.stop();
+        workqueue::cancel::<_, { Self::HANDSHAKE_WORK }>(this);
+        workqueue::cancel::<_, { Self::CLEAR_WORK }>(this);
+        this.forget_handshake();
+        this.keypairs.clear(&this.device.index);
+        this.purge_staged();
     }
 
     /// Whether the peer is being removed.
@@ -296,7 +304,7 @@ impl Peer {
 
     /// The CPU that sends this peer's packets.
     #[inline]
-    pub(crate) fn cpu(&self) -> u32 {
+    pub(crate) fn cpu(&self) -> Cpu {
         self.cpu.get(self.id)
     }
 

@@ -6,13 +6,14 @@ use crate::{
     kernel::{
         crypto::SipKey,
         lock::{new_spinlock_bh, SpinLockBh},
+        memory,
         rcu::{BhGuard, RcuArc, Shared},
         table::{impl_chained, ChainLink, Chains},
         time,
     },
     protocol::{
         constants::Instant,
-        ratelimit::{Source, TokenBucket},
+        ratelimit::{shared_sources, Source, TokenBucket, OWN_SOURCES},
     },
 };
 use core::{
@@ -22,8 +23,6 @@ use core::{
 use kernel::prelude::*;
 
 const BUCKETS: usize = 1024;
-/// Sources that are remembered; those that come in addition are refused.
-const MAX_SOURCES: u32 = 8 * BUCKETS as u32;
 /// How often idle sources are forgotten.
 const SWEEP_NS: u64 = 1_000_000_000;
 
@@ -33,10 +32,35 @@ struct Entry {
     #[pin]
     tokens: SpinLockBh<TokenBucket>,
     link: ChainLink<Entry>,
+    _shared: Option<SharedRoom>,
 }
 
 impl Shared for Entry {}
 impl_chained! { 0: Entry { self.link } }
+
+/// Room for one of the sources that a device remembers beyond its own, which all devices share.
+struct SharedRoom;
+
+static SHARED_TAKEN: AtomicU32 = AtomicU32::new(0);
+
+impl SharedRoom {
+    /// Takes some, if there is any left.
+    fn take() -> Option<Self> {
+        let most = shared_sources(memory::total());
+        SHARED_TAKEN
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                (taken < most).then_some(taken.wrapping_add(1))
+            })
+            .is_ok()
+            .then_some(Self)
+    }
+}
+
+impl Drop for SharedRoom {
+    fn drop(&mut self) {
+        SHARED_TAKEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// A token bucket for each source address, of IPv6 for each /64. Each device has one of these, so
 /// that no namespace can use up what another one is entitled to.
@@ -78,13 +102,18 @@ impl RateLimiter {
         if let Some(allowed) = find(&BhGuard::new()) {
             return allowed;
         }
-        if self.entries.load(Ordering::Relaxed) >= MAX_SOURCES {
+        let shared = if self.entries.load(Ordering::Relaxed) < OWN_SOURCES {
+            None
+        } else if let Some(room) = SharedRoom::take() {
+            Some(room)
+        } else {
             return false;
-        }
+        };
         let Ok(entry) = RcuArc::pin_init(pin_init!(Entry {
             source,
             tokens <- new_spinlock_bh!(TokenBucket::new(now), "wg_tokens"),
             link: ChainLink::new(),
+            _shared: shared,
         })) else {
             return false;
         };

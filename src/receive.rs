@@ -184,7 +184,8 @@ pub(crate) fn deliver(peer: Ref<'_, Peer>, context: &PollContext<'_>, budget: u3
             }
             if !keypair.is_new(counter) {
                 let (dev, address) = (peer.device.netdev(), peer.endpoint.address());
-                debug::peer(dev, c"Packet has invalid nonce from", peer.id, address);
+                let highest = keypair.highest_received().unwrap_or(0);
+                debug::old_counter(dev, peer.id, address, counter, highest);
                 skb.free(Fate::Consumed);
                 continue;
             }

@@ -255,7 +255,7 @@ fn waits_for_room(peer: &RcuArc<Peer>) -> bool {
     match socket {
         Some(socket) if !peer.is_dead() => Waiter::wait(peer, &bh, socket),
         _ => {
-            Waiter::collect(&**peer);
+            Waiter::collect(peer);
             false
         }
     }

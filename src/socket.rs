@@ -62,8 +62,8 @@ fn send(
         Some(SocketAddr::V6(to)) => send6(bh, transit, skb, endpoint, to, ds, memory),
         None => Err(EAFNOSUPPORT),
     };
-    if sent.is_err() {
-        debug::stranger(dev.netdev(), c"No route to", endpoint.address());
+    if let Err(error) = sent {
+        debug::no_route(dev.netdev(), endpoint.address(), error);
     }
     sent
 }

@@ -5,13 +5,17 @@
 use crate::{
     handshake,
     kernel::{
-        debug, random,
-        rcu::{RcuArc, Ref},
+        debug::{self, Expired},
+        random,
+        rcu::{BhGuard, RcuArc, Ref},
         time::Jiffies,
         timer::{impl_has_timer, new_timer, Expire, Timer},
     },
     peer::Peer,
-    protocol::timers::{Action, Host, Timer as Which},
+    protocol::{
+        constants::{KEEPALIVE_TIMEOUT, MAX_HANDSHAKE_ATTEMPTS, REJECT_AFTER_TIME, REKEY_TIMEOUT},
+        timers::{Action, Host, Timer as Which},
+    },
     send,
 };
 use kernel::prelude::*;
@@ -73,16 +77,17 @@ impl Host for PeerTimers<'_> {
     #[inline]
     fn arm(&self, which: Which, after_ms: u64) {
         let peer = self.0;
+        let bh = BhGuard::new();
         if !self.is_running() || peer.is_dead() {
             return;
         }
         let after = Jiffies::from_ms(u32::try_from(after_ms).unwrap_or(u32::MAX));
         match which {
-            Which::RetransmitHandshake => Timer::<Peer, 0>::arm(peer, after),
-            Which::SendKeepalive => Timer::<Peer, 1>::arm(peer, after),
-            Which::NewHandshake => Timer::<Peer, 2>::arm(peer, after),
-            Which::ZeroKeyMaterial => Timer::<Peer, 3>::arm(peer, after),
-            Which::PersistentKeepalive => Timer::<Peer, 4>::arm(peer, after),
+            Which::RetransmitHandshake => Timer::<Peer, 0>::arm(&bh, peer, after),
+            Which::SendKeepalive => Timer::<Peer, 1>::arm(&bh, peer, after),
+            Which::NewHandshake => Timer::<Peer, 2>::arm(&bh, peer, after),
+            Which::ZeroKeyMaterial => Timer::<Peer, 3>::arm(&bh, peer, after),
+            Which::PersistentKeepalive => Timer::<Peer, 4>::arm(&bh, peer, after),
         }
     }
 
@@ -132,18 +137,27 @@ fn expired(peer: RcuArc<Peer>, which: Which) {
             }
         }
         Action::InitiateHandshake { is_retry } => {
-            say(&peer, c"Retrying handshake with");
+            say(
+                &peer,
+                if is_retry {
+                    // The first message is an attempt too, and not counted.
+                    let attempt = peer.timer_state.handshake_attempts().saturating_add(1);
+                    Expired::Unanswered(REKEY_TIMEOUT, attempt)
+                } else {
+                    Expired::Silence(KEEPALIVE_TIMEOUT + REKEY_TIMEOUT)
+                },
+            );
             // The source address may be the cause of the trouble.
             peer.endpoint.forget_source();
             handshake::queue_initiation(&peer, is_retry);
         }
         Action::GiveUp => {
-            say(&peer, c"Giving up the handshake with");
+            say(&peer, Expired::GivenUp(MAX_HANDSHAKE_ATTEMPTS + 2));
             peer.purge_staged();
         }
         Action::ZeroKeys => {
             if !peer.is_dead() {
-                say(&peer, c"Zeroing the keys for");
+                say(&peer, Expired::Wiping(3 * REJECT_AFTER_TIME));
                 peer.device
                     .handshake_send_wq
                     .queue::<Peer, { Peer::CLEAR_WORK }>(peer.clone());
@@ -152,8 +166,8 @@ fn expired(peer: RcuArc<Peer>, which: Which) {
     }
 }
 
-fn say(peer: &RcuArc<Peer>, what: &'static kernel::str::CStr) {
-    debug::peer(peer.device.netdev(), what, peer.id, peer.endpoint.address());
+fn say(peer: &RcuArc<Peer>, what: Expired) {
+    debug::expired(peer.device.netdev(), peer.id, peer.endpoint.address(), what);
 }
 
 impl Expire<0> for Peer {

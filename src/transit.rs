@@ -16,10 +16,11 @@ use crate::{
         caps::{self, Caller},
         credential::ShownSocket,
         debug,
+        errno::{EADDRINUSE, ENOBUFS, ENONET},
         genl::{Attr, Extack, Request},
         net::{self, Net},
         netdev::Rtnl,
-        rcu::BhGuard,
+        rcu::{self, BhGuard},
         sysctl::{NetSwitch, Switch},
         udp::{self, Denied, Sockets},
     },
@@ -132,7 +133,10 @@ pub(crate) fn open(dev: &Dev, rtnl: &Rtnl, config: &mut Config) -> Result {
 
 /// Has an interface that goes down send no more. Sockets that credentials bought stay open.
 pub(crate) fn close(dev: &Dev, config: &mut Config) {
-    drop(dev.transit.swap(None).wait());
+    if dev.transit.swap(None).wait().is_none() {
+        // Whoever saw the interface up is done with that, as it is where sockets had users.
+        rcu::synchronize();
+    }
     if config.state.owner == Owner::Root {
         config.sockets = None;
     } else if let Some(sockets) = &config.sockets {

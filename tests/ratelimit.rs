@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use proptest::prelude::*;
 use wireguard_protocol::protocol::constants::Instant;
 use wireguard_protocol::protocol::ratelimit::{
-    Source, TokenBucket, IDLE_TIME, PACKETS_BURSTABLE, PACKETS_PER_SECOND,
+    shared_sources, Source, TokenBucket, IDLE_TIME, PACKETS_BURSTABLE, PACKETS_PER_SECOND,
 };
 
 #[test]
@@ -35,6 +35,14 @@ fn idleness_fills_it_up_but_not_over() {
     let now = s(1_000_000);
     let burst = (0..100).filter(|_| bucket.allow(now)).count();
     assert_eq!(burst as u64, PACKETS_BURSTABLE);
+}
+
+#[test]
+fn room_for_sources_is_a_small_part_of_the_memory() {
+    assert_eq!(shared_sources(0), 0);
+    assert_eq!(shared_sources(128 << 20), 8192);
+    assert_eq!(shared_sources(1 << 30), 65536);
+    assert_eq!(shared_sources(u64::MAX), 65536);
 }
 
 #[test]

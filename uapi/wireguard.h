@@ -45,7 +45,6 @@
  *	EOPNOTSUPP	the device is not one of WireGuard's
  *	EBADR		the device was named by none or both of its attributes
  *	EINVAL		an attribute is malformed, or unknown
- *	EMSGSIZE	a peer does not fit into an empty message
  *
  * Errors come with an extended acknowledgement (NETLINK_EXT_ACK) that says why
  * in words and, where one attribute is at fault, which.

@@ -7,6 +7,25 @@
 use super::bindings;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+/// The number of a CPU that was online when it was asked for.
+///
+/// The `kernel` crate's `CpuId` may also be a number in between that no CPU has, for which there is
+/// no memory of its own.
+///
+/// # Invariants
+///
+/// A possible CPU has the number; that stays so when it goes offline.
+#[derive(Clone, Copy)]
+pub(crate) struct Cpu(u32);
+
+impl Cpu {
+    /// As the kernel takes it.
+    #[inline]
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// Hands work out to the CPUs in turn.
 ///
 /// Two callers may get the same CPU when they race; that costs nothing but evenness, and a lock
@@ -20,7 +39,7 @@ impl RoundRobin {
 
     /// The next CPU that is online.
     #[inline]
-    pub(crate) fn next(&self) -> u32 {
+    pub(crate) fn next(&self) -> Cpu {
         let last = self.0.load(Ordering::Relaxed) as i32;
         // SAFETY: Any integer is fine; past the last CPU the search ends at `nr_cpu_ids`.
         let cpu = unsafe {
@@ -32,7 +51,8 @@ impl RoundRobin {
             }
         };
         self.0.store(cpu, Ordering::Relaxed);
-        cpu
+        // INVARIANT: It was online just now, since one CPU always is.
+        Cpu(cpu)
     }
 }
 
@@ -47,7 +67,7 @@ impl Sticky {
 
     /// The CPU chosen before, or one chosen by `id` now.
     #[inline]
-    pub(crate) fn get(&self, id: u64) -> u32 {
+    pub(crate) fn get(&self, id: u64) -> Cpu {
         let mut cpu = self.0.load(Ordering::Relaxed);
         // SAFETY: `wg_cpu_online` is asked about possible CPU numbers only. Whatever number is asked
         // for, the search ends at `nr_cpu_ids`.
@@ -64,6 +84,7 @@ impl Sticky {
                 self.0.store(cpu, Ordering::Relaxed);
             }
         }
-        cpu
+        // INVARIANT: It was online just now.
+        Cpu(cpu)
     }
 }

@@ -84,18 +84,88 @@ pub(crate) fn not_its_ip(dev: &NetDevice, ip: IpAddr, id: u64, endpoint: Option<
     });
 }
 
-/// Says that peer number `id` came or went.
+/// Says that a packet found no way to an endpoint.
 #[cold]
 #[inline(never)]
-pub(crate) fn peer_life(dev: &NetDevice, id: u64, what: &'static CStr) {
-    let kind = c"Peer";
-    // SAFETY: All strings are terminated.
-    unsafe {
-        bindings::wg_debug_object(dev.name_ptr(), kind.as_char_ptr(), id, what.as_char_ptr());
-    }
+pub(crate) fn no_route(dev: &NetDevice, endpoint: Option<SocketAddr>, error: Error) {
+    with_sockaddr(endpoint, |address| {
+        // SAFETY: As above.
+        unsafe { bindings::wg_debug_no_route(dev.name_ptr(), address, error.to_errno()) };
+    });
 }
 
-/// Says that a keypair of peer number `peer`'s came or went.
+/// Says that peer number `id` sent a packet of a number that was seen, or is too far behind
+/// `highest`.
+#[cold]
+#[inline(never)]
+pub(crate) fn old_counter(
+    dev: &NetDevice,
+    id: u64,
+    endpoint: Option<SocketAddr>,
+    counter: u64,
+    highest: u64,
+) {
+    with_sockaddr(endpoint, |address| {
+        // SAFETY: As above.
+        unsafe { bindings::wg_debug_counter(dev.name_ptr(), id, address, counter, highest) };
+    });
+}
+
+/// What a timer of a peer's leads to.
+pub(crate) enum Expired {
+    /// A handshake was not answered in so many seconds; the next attempt has that number.
+    Unanswered(u64, u32),
+    /// So many attempts were enough.
+    GivenUp(u32),
+    /// In so many seconds nothing came back, so there is a new handshake.
+    Silence(u64),
+    /// In so many seconds there were no new keys, so all are wiped.
+    Wiping(u64),
+}
+
+/// Says that a timer of peer number `id` has expired.
+#[cold]
+#[inline(never)]
+pub(crate) fn expired(dev: &NetDevice, id: u64, endpoint: Option<SocketAddr>, what: Expired) {
+    let name = dev.name_ptr();
+    // SAFETY: As above.
+    with_sockaddr(endpoint, |address| unsafe {
+        match what {
+            Expired::Unanswered(seconds, attempt) => {
+                bindings::wg_debug_unanswered(name, id, address, seconds as u32, attempt);
+            }
+            Expired::GivenUp(attempts) => {
+                bindings::wg_debug_given_up(name, id, address, attempts);
+            }
+            Expired::Silence(seconds) => {
+                bindings::wg_debug_silence(name, id, address, seconds as u32);
+            }
+            Expired::Wiping(seconds) => {
+                bindings::wg_debug_wiping(name, id, address, seconds as u32);
+            }
+        }
+    });
+}
+
+/// Says that there is a peer number `id`.
+#[cold]
+#[inline(never)]
+pub(crate) fn peer_created(dev: &NetDevice, id: u64) {
+    // SAFETY: The string is terminated.
+    unsafe { bindings::wg_debug_peer_created(dev.name_ptr(), id) };
+}
+
+/// Says that there is none any more.
+#[cold]
+#[inline(never)]
+pub(crate) fn peer_destroyed(dev: &NetDevice, id: u64, endpoint: Option<SocketAddr>) {
+    with_sockaddr(endpoint, |address| {
+        // SAFETY: As above.
+        unsafe { bindings::wg_debug_peer_destroyed(dev.name_ptr(), id, address) };
+    });
+}
+
+/// Says that a keypair of peer number `peer`'s came or went, unless much is said already.
 #[cold]
 #[inline(never)]
 pub(crate) fn keypair_life(dev: &NetDevice, id: u64, what: &'static CStr, peer: u64) {

@@ -145,6 +145,11 @@ void *wg_vmalloc(size_t size)
 	return vmalloc(size);
 }
 
+u64 wg_total_memory(void)
+{
+	return (u64)totalram_pages() << PAGE_SHIFT;
+}
+
 unsigned int wg_cpumask_next_online(int cpu)
 {
 	return cpumask_next(cpu, cpu_online_mask);
@@ -451,6 +456,31 @@ bool wg_netif_running(const struct net_device *dev)
 void wg_dev_put(struct net_device *dev)
 {
 	dev_put(dev);
+}
+
+void wg_count_tx_errors(struct net_device *dev, unsigned long by)
+{
+	DEV_STATS_ADD(dev, tx_errors, by);
+}
+
+void wg_count_tx_dropped(struct net_device *dev, unsigned long by)
+{
+	DEV_STATS_ADD(dev, tx_dropped, by);
+}
+
+void wg_count_rx_errors(struct net_device *dev, unsigned long by)
+{
+	DEV_STATS_ADD(dev, rx_errors, by);
+}
+
+void wg_count_rx_frame_errors(struct net_device *dev, unsigned long by)
+{
+	DEV_STATS_ADD(dev, rx_frame_errors, by);
+}
+
+void wg_count_rx_length_errors(struct net_device *dev, unsigned long by)
+{
+	DEV_STATS_ADD(dev, rx_length_errors, by);
 }
 
 void wg_dev_sw_netstats_rx_add(struct net_device *dev, unsigned int len)
@@ -795,14 +825,55 @@ void wg_debug_often(const char *dev, const char *what)
 	net_dbg_ratelimited("%s: %s\n", dev, what);
 }
 
-void wg_debug_object(const char *dev, const char *kind, u64 id, const char *what)
+void wg_debug_no_route(const char *dev, const void *endpoint, int error)
 {
-	pr_debug("%s: %s %llu %s\n", dev, kind, id, what);
+	net_dbg_ratelimited("%s: No route to %pISpfsc (error %d)\n", dev, endpoint, error);
+}
+
+void wg_debug_counter(const char *dev, u64 peer, const void *endpoint, u64 counter, u64 highest)
+{
+	net_dbg_ratelimited("%s: Packet has invalid nonce %llu (highest %llu) from peer %llu (%pISpfsc)\n",
+			    dev, counter, highest, peer, endpoint);
+}
+
+void wg_debug_unanswered(const char *dev, u64 peer, const void *endpoint, unsigned int seconds,
+			 unsigned int attempt)
+{
+	pr_debug("%s: No answer to a handshake from peer %llu (%pISpfsc) in %u seconds, attempt %u follows\n",
+		 dev, peer, endpoint, seconds, attempt);
+}
+
+void wg_debug_given_up(const char *dev, u64 peer, const void *endpoint, unsigned int attempts)
+{
+	pr_debug("%s: Giving up the handshake with peer %llu (%pISpfsc) after %u attempts\n",
+		 dev, peer, endpoint, attempts);
+}
+
+void wg_debug_silence(const char *dev, u64 peer, const void *endpoint, unsigned int seconds)
+{
+	pr_debug("%s: Nothing heard from peer %llu (%pISpfsc) in %u seconds, a new handshake follows\n",
+		 dev, peer, endpoint, seconds);
+}
+
+void wg_debug_wiping(const char *dev, u64 peer, const void *endpoint, unsigned int seconds)
+{
+	pr_debug("%s: Wiping all keys of peer %llu (%pISpfsc), of which none is new in %u seconds\n",
+		 dev, peer, endpoint, seconds);
+}
+
+void wg_debug_peer_created(const char *dev, u64 peer)
+{
+	pr_debug("%s: Peer %llu created\n", dev, peer);
+}
+
+void wg_debug_peer_destroyed(const char *dev, u64 peer, const void *endpoint)
+{
+	pr_debug("%s: Peer %llu (%pISpfsc) destroyed\n", dev, peer, endpoint);
 }
 
 void wg_debug_keypair(const char *dev, u64 id, const char *what, u64 peer)
 {
-	pr_debug("%s: Keypair %llu %s for peer %llu\n", dev, id, what, peer);
+	net_dbg_ratelimited("%s: Keypair %llu %s for peer %llu\n", dev, id, what, peer);
 }
 
 void wg_debug_dev(const char *dev, const char *what)

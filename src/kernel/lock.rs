@@ -19,6 +19,12 @@ use kernel::{
     types::{NotThreadSafe, Opaque},
 };
 
+// What the `kernel` crate allocates by its bindings, the module uses by its own.
+const _: () = assert!(
+    size_of::<bindings::lock_class_key>() == size_of::<kernel::bindings::lock_class_key>()
+        && align_of::<bindings::lock_class_key>() == align_of::<kernel::bindings::lock_class_key>()
+);
+
 /// A spinlock for data that bottom halves use too.
 pub(crate) type SpinLockBh<T> = lock::Lock<T, SpinLockBhBackend>;
 

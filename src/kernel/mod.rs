@@ -29,6 +29,9 @@ mod bindings {
     include!(env!("WG_BINDINGS"));
 }
 
+// Offsets in packets are pointers where words are shorter, and counters of devices not 64 bits long.
+const _: () = assert!(usize::BITS == 64, "written for machines of 64 bits");
+
 pub(crate) mod arena;
 pub(crate) mod batch;
 pub(crate) mod caps;
@@ -36,8 +39,10 @@ pub(crate) mod cpu;
 pub(crate) mod credential;
 pub(crate) mod crypto;
 pub(crate) mod debug;
+pub(crate) mod errno;
 pub(crate) mod genl;
 pub(crate) mod lock;
+pub(crate) mod memory;
 pub(crate) mod napi;
 pub(crate) mod net;
 pub(crate) mod netdev;

@@ -103,9 +103,18 @@ impl<T: HasNapi> Napi<T> {
         })
     }
 
-    fn of(object: &T) -> &Self {
+    fn of(object: &RcuArc<T>) -> &Self {
         // SAFETY: By `HasNapi`.
-        unsafe { &*(&raw const *object).byte_add(T::OFFSET).cast::<Self>() }
+        unsafe { &*object.as_ptr().byte_add(T::OFFSET).cast::<Self>() }
+    }
+
+    /// The instance of an object for the kernel, whose pointer leads `poll` to all of the object.
+    fn napi_of(object: &RcuArc<T>) -> *mut bindings::napi_struct {
+        // SAFETY: By `HasNapi`; only addresses are computed.
+        unsafe {
+            let this = object.as_ptr().byte_add(T::OFFSET).cast::<Self>();
+            Opaque::cast_into(&raw const (*this).napi)
+        }
     }
 
     unsafe extern "C" fn poll(napi: *mut bindings::napi_struct, budget: i32) -> i32 {
@@ -117,7 +126,7 @@ impl<T: HasNapi> Napi<T> {
         }
         // SAFETY: A registered instance is at `OFFSET` of a `T` in an `RcuArc`, and holds a
         // reference to it.
-        let object = unsafe { Ref::from_value(&*napi.byte_sub(T::OFFSET).cast::<T>()) };
+        let object = unsafe { Ref::from_ptr(napi.byte_sub(T::OFFSET).cast::<T>()) };
         let done = T::poll(object, &PollContext(napi, PhantomData), budget).min(budget) as i32;
         if (done as u32) < budget {
             // SAFETY: The instance is being polled, and there is no more work.
@@ -128,11 +137,10 @@ impl<T: HasNapi> Napi<T> {
 
     /// Registers the instance of `object` with `dev` and lets it run.
     pub(crate) fn start(object: RcuArc<T>, dev: &NetDevice) {
-        let this = Self::of(&object);
-        if this.running.swap(true, Ordering::AcqRel) {
+        if Self::of(&object).running.swap(true, Ordering::AcqRel) {
             return;
         }
-        let napi = this.napi.get();
+        let napi = Self::napi_of(&object);
         // SAFETY: The instance is not registered, and stays where it is while it is: the object is
         // kept alive by the reference that is leaked here for `stop` to take back.
         unsafe {
@@ -145,7 +153,7 @@ impl<T: HasNapi> Napi<T> {
     }
 
     /// Waits until what was scheduled before has been delivered. The caller may sleep.
-    pub(crate) fn settle(object: &T) {
+    pub(crate) fn settle(object: &RcuArc<T>) {
         let this = Self::of(object);
         if this.running.load(Ordering::Acquire) {
             // SAFETY: The instance is registered.
@@ -155,19 +163,18 @@ impl<T: HasNapi> Napi<T> {
 
     /// Waits for the poll function to end for good and unregisters the instance. The device is
     /// still there, and the caller may sleep.
-    pub(crate) fn stop(object: &T) {
-        let this = Self::of(object);
-        if !this.running.swap(false, Ordering::AcqRel) {
+    pub(crate) fn stop(object: &RcuArc<T>) {
+        if !Self::of(object).running.swap(false, Ordering::AcqRel) {
             return;
         }
-        let napi = this.napi.get();
+        let napi = Self::napi_of(object);
         // SAFETY: It was running, so it is registered, and `start` leaked a reference.
         unsafe {
             bindings::napi_disable(napi);
             // The object is freed a grace period after its last reference has gone, which is as
             // long as the stack may still look at the instance.
             bindings::wg_netif_napi_del(napi);
-            drop(RcuArc::from_raw(&raw const *object));
+            drop(RcuArc::from_raw(object.as_ptr()));
         }
     }
 

@@ -7,6 +7,7 @@
 
 use super::{
     bindings,
+    errno::EOPNOTSUPP,
     net::Net,
     rcu,
     skb::{Skb, DATA_HEADROOM},
@@ -14,16 +15,16 @@ use super::{
 use core::{
     cell::UnsafeCell,
     marker::{PhantomData, PhantomPinned},
-    mem::{ManuallyDrop, MaybeUninit},
+    mem::{offset_of, ManuallyDrop, MaybeUninit},
     ops::Deref,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU64, Ordering},
 };
 use kernel::{
     error::{from_result, to_result},
     prelude::*,
     str::CStr,
-    sync::Completion,
+    sync::{Completion, Refcount},
     types::{NotThreadSafe, Opaque},
 };
 
@@ -195,20 +196,17 @@ impl NetDevice {
     /// Adds to a counter.
     #[inline]
     pub(crate) fn count(&self, stat: Stat, by: usize) {
-        // SAFETY: As above; the counters are unions of plain and atomic words, of which only the
-        // atomic ones are written.
-        let counter = unsafe {
-            let stats = &raw mut (*self.as_ptr()).stats;
-            let word: *mut u64 = match stat {
-                Stat::TxErrors => (&raw mut (*stats).__bindgen_anon_6).cast(),
-                Stat::TxDropped => (&raw mut (*stats).__bindgen_anon_8).cast(),
-                Stat::RxErrors => (&raw mut (*stats).__bindgen_anon_5).cast(),
-                Stat::RxFrameErrors => (&raw mut (*stats).__bindgen_anon_14).cast(),
-                Stat::RxLengthErrors => (&raw mut (*stats).__bindgen_anon_11).cast(),
-            };
-            AtomicU64::from_ptr(word)
-        };
-        counter.fetch_add(by as u64, Ordering::Relaxed);
+        let dev = self.as_ptr();
+        // SAFETY: As above; the counters are atomic.
+        unsafe {
+            match stat {
+                Stat::TxErrors => bindings::wg_count_tx_errors(dev, by),
+                Stat::TxDropped => bindings::wg_count_tx_dropped(dev, by),
+                Stat::RxErrors => bindings::wg_count_rx_errors(dev, by),
+                Stat::RxFrameErrors => bindings::wg_count_rx_frame_errors(dev, by),
+                Stat::RxLengthErrors => bindings::wg_count_rx_length_errors(dev, by),
+            }
+        }
     }
 
     /// What the interface has carried.
@@ -298,7 +296,7 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 #[pin_data]
 pub(crate) struct Dev<D: Driver> {
     dev: NonNull<bindings::net_device>,
-    refs: AtomicU32,
+    refs: Refcount,
     #[pin]
     idle: Completion,
     link_net: AtomicPtr<bindings::net>,
@@ -340,8 +338,8 @@ impl<D: Driver> Dev<D> {
     /// A reference that delays the end of the device.
     #[inline]
     pub(crate) fn get(&self) -> NetRef<D> {
-        self.refs.fetch_add(1, Ordering::Relaxed);
-        // INVARIANT: Counted just now.
+        self.refs.inc();
+        // INVARIANT: Counted just now; a count that is stuck is of a device that never ends.
         NetRef(NonNull::from(self), PhantomData)
     }
 
@@ -358,8 +356,8 @@ impl<D: Driver> Dev<D> {
     }
 
     fn put(&self) {
-        // Release and acquire: what others did with the device is done when it is torn down.
-        if self.refs.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // Orders as well: what others did with the device is done when it is torn down.
+        if self.refs.dec_and_test() {
             self.idle.complete_all();
         }
     }
@@ -514,6 +512,12 @@ impl<D: Driver> LinkKind<D> {
                 MaybeUninit::zeroed().assume_init(),
             )
         };
+        // Where the kernel puts a private part is good enough for this one.
+        const {
+            let align = align_of::<Dev<D>>();
+            assert!(align_of::<bindings::net_device>() % align == 0);
+            assert!(offset_of!(bindings::net_device, priv_) % align == 0);
+        }
         link.kind = D::KIND.as_ptr().cast();
         link.priv_size = size_of::<Dev<D>>();
         link.setup = Some(Self::setup);
@@ -619,13 +623,14 @@ impl<D: Driver> LinkKind<D> {
             return EINVAL.to_errno();
         };
         // SAFETY: The device is set up and valid; its private part has room for a `Dev<D>`, and is
-        // nobody else's until it is registered. The stack calls this under RTNL.
+        // nobody else's until it is registered, where the reference to it that initialises it has long
+        // ended. The stack calls this under RTNL.
         from_result(|| unsafe {
             let link_net = bindings::wg_newlink_link_net(params);
             let private = bindings::wg_netdev_priv(dev).cast::<Dev<D>>();
             let init = try_pin_init!(Dev::<D> {
                 dev: raw,
-                refs: AtomicU32::new(1),
+                refs: Refcount::new(1),
                 idle <- Completion::new(),
                 link_net: AtomicPtr::new(link_net),
                 next: AtomicPtr::new(ptr::null_mut()),
@@ -633,7 +638,7 @@ impl<D: Driver> LinkKind<D> {
                 data <- D::create(NetDevice::from_raw(raw.as_ptr()), &Rtnl::held()),
                 _pin: PhantomPinned,
             }? Error);
-            pin_init::raw_try_init(private, init)?;
+            (*private.cast::<MaybeUninit<_>>()).write_pin_init(init)?;
             bindings::netif_threaded_enable(dev);
             let kind = D::kind();
             // Before it can be found: whoever finds it may give it a link namespace, whose end looks

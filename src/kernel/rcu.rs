@@ -201,7 +201,7 @@ impl<T: Shared> Inner<T> {
     #[inline]
     unsafe fn put(this: NonNull<Self>) {
         // SAFETY: The caller's reference keeps the object alive up to the subtraction.
-        let refs = unsafe { &this.as_ref().refs };
+        let refs = unsafe { &(*this.as_ptr()).refs };
         if refs.load(Ordering::Relaxed) >= SATURATED {
             return;
         }
@@ -221,11 +221,12 @@ impl<T: Shared> Inner<T> {
     #[inline(never)]
     unsafe fn release(this: NonNull<Self>) {
         // SAFETY: The object is freed by the callback queued below and not before.
-        unsafe { this.as_ref() }.data.last_reference();
+        unsafe { (*this.as_ptr()).data.last_reference() };
         // SAFETY: As above; `head` is used by nothing else, and queued once since the count
         // reaches zero once. It is inside the object, hence valid until the callback runs.
         unsafe {
-            let head = this.as_ref().head.get().cast::<bindings::callback_head>();
+            // Not by way of a reference to the field, beyond which `free` could not go.
+            let head = (&raw mut (*this.as_ptr()).head).cast::<bindings::callback_head>();
             bindings::call_rcu(head, Some(Self::free));
         }
     }
@@ -280,12 +281,13 @@ impl<T: Shared> RcuArc<T> {
         let ptr = Inner::<T>::allocate()?;
         let inner = ptr.as_ptr();
         // SAFETY: `inner` points at uninitialised memory of the right layout that nobody else
-        // knows. It is never moved, and freed in place. Should `init` fail, `data` stays
-        // uninitialised and only the memory is freed.
+        // knows, and the reference to `data` ends with the initialisation. It is never moved, and
+        // freed in place. Should `init` fail, `data` stays uninitialised and only the memory is freed.
         unsafe {
             (&raw mut (*inner).refs).write(AtomicU32::new(1));
             (&raw mut (*inner).head).write(UnsafeCell::new(MaybeUninit::uninit()));
-            if let Err(error) = pin_init::raw_try_init(&raw mut (*inner).data, init) {
+            let data = &mut *(&raw mut (*inner).data).cast::<MaybeUninit<T>>();
+            if let Err(error) = data.write_pin_init(init) {
                 Inner::deallocate(inner);
                 return Err(error.into());
             }
@@ -297,15 +299,21 @@ impl<T: Shared> RcuArc<T> {
     /// A borrowed form that is tied to this reference.
     #[inline]
     pub(crate) fn borrow(&self) -> Ref<'_, T> {
-        // SAFETY: By the type invariant the object lives as long as `self`.
-        Ref(unsafe { self.ptr.as_ref() })
+        // INVARIANT: By that of `RcuArc` the object lives as long as `self`.
+        Ref(self.ptr, PhantomData)
+    }
+
+    /// A pointer to the object's value, from which the whole object can be reached: what is made of
+    /// a reference to the value ends with that.
+    #[inline]
+    pub(super) fn as_ptr(&self) -> *const T {
+        self.borrow().as_ptr()
     }
 
     /// Turns the reference into a pointer to the object's value, to be given back to `from_raw`.
     #[inline]
     pub(crate) fn into_raw(self) -> *const T {
-        let value = &raw const **core::mem::ManuallyDrop::new(self);
-        value
+        core::mem::ManuallyDrop::new(self).as_ptr()
     }
 
     /// Takes a reference to an object, unless the last one has gone. The object may be being
@@ -313,7 +321,8 @@ impl<T: Shared> RcuArc<T> {
     ///
     /// # Safety
     ///
-    /// `value` is or was the content of an [`RcuArc`], whose memory is not freed yet.
+    /// `value` is, or was made of, what [`RcuArc::as_ptr`] says of an object whose memory is not
+    /// freed yet.
     pub(crate) unsafe fn try_from_value(value: *const T) -> Option<Self> {
         // SAFETY: By the contract `value` is inside an `Inner<T>`, of which nothing but the count
         // is looked at.
@@ -328,7 +337,8 @@ impl<T: Shared> RcuArc<T> {
     ///
     /// # Safety
     ///
-    /// `value` came from [`RcuArc::into_raw`], and each such pointer is taken back at most once.
+    /// [`RcuArc::into_raw`] was called on the object, and each such reference is taken back at most
+    /// once; `value` is what it returned, or [`RcuArc::as_ptr`].
     #[inline]
     pub(crate) unsafe fn from_raw(value: *const T) -> Self {
         // SAFETY: `value` points at the `data` field of an `Inner<T>`.
@@ -340,7 +350,7 @@ impl<T: Shared> RcuArc<T> {
 impl<T> Inner<T> {
     /// # Safety
     ///
-    /// `data` points at the `data` field of an `Inner<T>`.
+    /// `data` points at the `data` field of an `Inner<T>`, and was made of a pointer to all of that.
     #[inline]
     unsafe fn from_data(data: *const T) -> NonNull<Self> {
         // SAFETY: By the contract the whole object surrounds `data`, so this stays inside it and
@@ -384,7 +394,16 @@ impl<T: Shared> Deref for RcuArc<T> {
 }
 
 /// A counted object as a reader sees it: it is there, but its count may have dropped to zero.
-pub(crate) struct Ref<'a, T>(&'a Inner<T>);
+///
+/// # Invariants
+///
+/// The pointer is to an object that is not freed during `'a`.
+pub(crate) struct Ref<'a, T>(NonNull<Inner<T>>, PhantomData<&'a Inner<T>>);
+
+// SAFETY: It is no more than a `&Inner<T>`, of which `T` is shared between threads.
+unsafe impl<T: Shared> Send for Ref<'_, T> {}
+// SAFETY: As above.
+unsafe impl<T: Shared> Sync for Ref<'_, T> {}
 
 impl<T> Clone for Ref<'_, T> {
     fn clone(&self) -> Self {
@@ -398,36 +417,46 @@ impl<'a, T: Shared> Ref<'a, T> {
     /// Takes a reference, unless the last one has gone.
     #[inline]
     pub(crate) fn get(self) -> Option<RcuArc<T>> {
+        // SAFETY: By the type invariant.
+        let refs = unsafe { &(*self.0.as_ptr()).refs };
         // INVARIANT: The count was raised.
-        Inner::<T>::get_unless_zero(&self.0.refs).then(|| RcuArc {
-            ptr: NonNull::from(self.0),
-        })
+        Inner::<T>::get_unless_zero(refs).then_some(RcuArc { ptr: self.0 })
     }
 
     /// The value, for as long as the read section lasts.
     #[inline]
     pub(crate) fn value(self) -> &'a T {
-        &self.0.data
+        // SAFETY: By the type invariant, and that of `Inner`.
+        unsafe { &(*self.0.as_ptr()).data }
+    }
+
+    /// A pointer to the value, from which the whole object can be reached.
+    #[inline]
+    pub(super) fn as_ptr(self) -> *const T {
+        // SAFETY: By the type invariant; only an address is computed.
+        unsafe { &raw const (*self.0.as_ptr()).data }
     }
 
     /// The object around a value that is known to live in one.
     ///
     /// # Safety
     ///
-    /// `value` is the content of an [`RcuArc`], and stays so for `'a`.
+    /// `value` is, or was made of, what [`RcuArc::as_ptr`] says of an object that is not freed during
+    /// `'a`.
     #[inline]
-    pub(crate) unsafe fn from_value(value: &'a T) -> Self {
-        // SAFETY: By the contract.
-        Self(unsafe { Inner::from_data(value).as_ref() })
+    pub(super) unsafe fn from_ptr(value: *const T) -> Self {
+        // INVARIANT: By the contract.
+        // SAFETY: As well.
+        Self(unsafe { Inner::from_data(value) }, PhantomData)
     }
 }
 
-impl<T> Deref for Ref<'_, T> {
+impl<T: Shared> Deref for Ref<'_, T> {
     type Target = T;
 
     #[inline]
     fn deref(&self) -> &T {
-        &self.0.data
+        self.value()
     }
 }
 
@@ -453,9 +482,9 @@ impl<T: Shared> Slot<T> {
     /// What is there now.
     #[inline]
     pub(crate) fn load<'g>(&self, _section: &'g impl ReadSection) -> Option<Ref<'g, T>> {
-        // SAFETY: The pointer came from an `RcuArc`. Whoever removes it drops its reference by
+        // INVARIANT: The pointer came from an `RcuArc`. Whoever removes it drops its reference by
         // way of `call_rcu`, whose grace period does not end before `'g` does.
-        unsafe { self.ptr.load(Ordering::Acquire).as_ref() }.map(Ref)
+        NonNull::new(self.ptr.load(Ordering::Acquire)).map(|ptr| Ref(ptr, PhantomData))
     }
 
     /// Puts `new` there and returns what was there. Readers may still be using that, so dropping

@@ -5,11 +5,17 @@
 //! C headers: `include/net/route.h`, `include/net/ip6_route.h`, `include/net/dst_cache.h`,
 //! `include/net/udp_tunnel.h`.
 
-use super::{bindings, rcu::BhGuard, skb::Skb, udp::UdpSocket};
+use super::{
+    bindings,
+    errno::{EAFNOSUPPORT, ENETUNREACH},
+    rcu::BhGuard,
+    skb::Skb,
+    udp::UdpSocket,
+};
 use crate::judgement::Version;
 use core::{
     cell::UnsafeCell,
-    mem::{ManuallyDrop, MaybeUninit},
+    mem::{offset_of, ManuallyDrop, MaybeUninit},
     net::{Ipv4Addr, Ipv6Addr},
     ptr::NonNull,
 };
@@ -111,7 +117,7 @@ impl Route4 {
     ///
     /// `rt` is null or a reference to it passes to the result.
     unsafe fn from_raw(rt: *mut bindings::rtable) -> Option<Self> {
-        // A `struct rtable` begins with its `struct dst_entry`.
+        const { assert!(offset_of!(bindings::rtable, dst) == 0) };
         NonNull::new(rt.cast()).map(|dst| Self(Route(dst)))
     }
 

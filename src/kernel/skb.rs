@@ -752,7 +752,7 @@ impl SkbList {
         let first = NonNull::new(self.head)?;
         // SAFETY: The first packet is ours by the type invariant.
         unsafe {
-            self.head = first.as_ref().__bindgen_anon_1.__bindgen_anon_1.next;
+            self.head = (*first.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.next;
             if self.head.is_null() {
                 self.tail = ptr::null_mut();
             }
@@ -849,8 +849,9 @@ impl<'a> Iterator for IterMut<'a> {
     fn next(&mut self) -> Option<Packet<'a>> {
         let this = NonNull::new(self.0)?;
         // SAFETY: The packet is part of the chain that is borrowed for `'a`; the link is read
-        // before the packet is given out, so each packet is given out once.
-        self.0 = unsafe { this.as_ref().__bindgen_anon_1.__bindgen_anon_1.next };
+        // before the packet is given out, so each packet is given out once. No reference to all of
+        // the packet is made: a queue may be writing another of its links.
+        self.0 = unsafe { (*this.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.next };
         Some(Packet(this, PhantomData))
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use core::{
     marker::PhantomData,
-    ptr,
+    ptr::{self, NonNull},
     sync::atomic::{AtomicBool, AtomicPtr, Ordering},
 };
 use kernel::{prelude::*, sync::lock};
@@ -211,7 +211,7 @@ impl<'g, T: Chained<ID>, const ID: u64> Iterator for Iter<'g, T, ID> {
     fn next(&mut self) -> Option<Ref<'g, T>> {
         // SAFETY: The object was on a chain at some time in this read section, so the reference
         // that the chain owned is dropped in it at the earliest, and the object freed after it.
-        let this = unsafe { Ref::from_value(self.0.as_ref()?) };
+        let this = unsafe { Ref::from_ptr(NonNull::new(self.0)?.as_ptr()) };
         self.0 = this.value().link().next.load(Ordering::Acquire);
         Some(this)
     }

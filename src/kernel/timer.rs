@@ -6,7 +6,7 @@
 
 use super::{
     bindings,
-    rcu::{RcuArc, Ref, Shared},
+    rcu::{RcuArc, ReadSection, Ref, Shared},
     time::Jiffies,
 };
 use core::marker::PhantomData;
@@ -102,14 +102,19 @@ impl<T: HasTimer<ID>, const ID: u64> Timer<T, ID> {
         }
     }
 
-    /// Lets timer `ID` of `object` expire `after` from now, instead of when it was going to.
+    /// Lets timer `ID` of `object` expire `after` from now, instead of when it was going to. Whether it
+    /// may is to be looked up in the same read section, so that whoever forbids it and then waits for
+    /// a grace period finds it armed or not armed, and stays with that.
     #[inline]
-    pub(crate) fn arm(object: Ref<'_, T>, after: Jiffies) {
+    pub(crate) fn arm(_section: &impl ReadSection, object: Ref<'_, T>, after: Jiffies) {
         // SAFETY: By `HasTimer` that is where the timer is; the object is inside an `RcuArc`, as
         // the invariant demands. A timer that was shut down ignores this.
         unsafe {
-            let timer = (&raw const *object).byte_add(T::OFFSET).cast::<Self>();
-            bindings::mod_timer((*timer).timer.get(), after.from_now());
+            let this = object.as_ptr().byte_add(T::OFFSET).cast::<Self>();
+            bindings::mod_timer(
+                Opaque::cast_into(&raw const (*this).timer),
+                after.from_now(),
+            );
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::{
     bindings,
+    errno::EADDRINUSE,
     net::{self, Net, User},
     netdev::{Dev, Driver, NetRef},
     rcu,

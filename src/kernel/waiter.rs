@@ -96,9 +96,9 @@ impl<T: HasWaiter> Waiter<T> {
         })
     }
 
-    fn of(object: &T) -> &Self {
-        // SAFETY: By `HasWaiter`.
-        unsafe { &*(&raw const *object).byte_add(T::OFFSET).cast::<Self>() }
+    fn of(object: &RcuArc<T>) -> &Self {
+        // SAFETY: By `HasWaiter`; the object lives as long as the reference to it.
+        unsafe { &*object.as_ptr().byte_add(T::OFFSET).cast::<Self>() }
     }
 
     /// Takes the entry out of its queue and has its object looked after. Called by whoever wakes the
@@ -116,7 +116,7 @@ impl<T: HasWaiter> Waiter<T> {
             let this = entry
                 .byte_sub(core::mem::offset_of!(Self, entry))
                 .cast::<Self>();
-            let object = Ref::from_value(&*this.byte_sub(T::OFFSET).cast::<T>());
+            let object = Ref::from_ptr(this.byte_sub(T::OFFSET).cast::<T>().cast_const());
             (&*this, object.get())
         };
         // The reference that the waiter has is not given away: here it could not be dropped.
@@ -129,12 +129,12 @@ impl<T: HasWaiter> Waiter<T> {
     }
 
     /// Takes note of having been woken. By the waiter's one user, in process context.
-    pub(crate) fn collect(object: &T) {
+    pub(crate) fn collect(object: &RcuArc<T>) {
         let this = Self::of(object);
         if this.state.load(Ordering::Acquire) == WOKEN {
             this.state.store(IDLE, Ordering::Relaxed);
             // SAFETY: By the type invariant a reference belonged to the waiter, and does not now.
-            drop(unsafe { RcuArc::from_raw(&raw const *object) });
+            drop(unsafe { RcuArc::from_raw(object.as_ptr()) });
         }
     }
 
@@ -162,8 +162,13 @@ impl<T: HasWaiter> Waiter<T> {
         // else looks at the state.
         this.state.store(WAITING, Ordering::Relaxed);
         // SAFETY: The entry is in no queue, and stays where it is while it is in one, since the object
-        // is kept alive. The socket is open, and wakes its queue before it is closed.
-        unsafe { bindings::add_wait_queue(task.wait_queue(), this.entry.get()) };
+        // is kept alive; the pointer to it is made of one to the object, to which `wake` goes back. The
+        // socket is open, and wakes its queue before it is closed.
+        unsafe {
+            let this = object.as_ptr().byte_add(T::OFFSET).cast::<Self>();
+            let entry = (&raw const (*this).entry).cast::<bindings::wait_queue_entry>();
+            bindings::add_wait_queue(task.wait_queue(), entry.cast_mut());
+        }
         // What left before the stack could see the entry woke nobody. The stack frees, then looks at
         // the queue; here it is the other way round.
         fence(Ordering::SeqCst);

@@ -6,7 +6,7 @@
 
 use super::{
     bindings,
-    cpu::RoundRobin,
+    cpu::{Cpu, RoundRobin},
     rcu::{RcuArc, Shared},
     ring::{Ring, RingItem},
 };
@@ -17,6 +17,12 @@ use kernel::{
     sync::LockClassKey,
     workqueue::{HasWork, RawWorkItem, Work, WorkItem, WorkItemPointer},
 };
+
+// What the `kernel` crate puts into objects by its bindings, the module queues by its own.
+const _: () = assert!(
+    size_of::<bindings::work_struct>() == size_of::<kernel::bindings::work_struct>()
+        && align_of::<bindings::work_struct>() == align_of::<kernel::bindings::work_struct>()
+);
 
 /// A workqueue.
 ///
@@ -70,18 +76,30 @@ impl Workqueue {
     where
         T: WorkItem<ID, Pointer = RcuArc<T>> + HasWork<T, ID> + Shared,
     {
-        self.queue_on(bindings::wq_misc_consts_WORK_CPU_UNBOUND, item);
+        // SAFETY: The number stands for any CPU.
+        unsafe { self.queue_raw(bindings::wq_misc_consts_WORK_CPU_UNBOUND, item) };
     }
 
     /// The same, on CPU `cpu`.
     #[inline]
-    pub(crate) fn queue_on<T, const ID: u64>(&self, cpu: u32, item: RcuArc<T>)
+    pub(crate) fn queue_on<T, const ID: u64>(&self, cpu: Cpu, item: RcuArc<T>)
     where
         T: WorkItem<ID, Pointer = RcuArc<T>> + HasWork<T, ID> + Shared,
     {
-        // SAFETY: `queue_work_on` returns false only if the item is queued already; the pointer is
-        // one to a `work_struct`, whichever bindings describe it. If the CPU has gone offline
-        // meanwhile the workqueue takes another.
+        // SAFETY: There is such a CPU. If it has gone offline meanwhile the workqueue takes another.
+        unsafe { self.queue_raw(cpu.number(), item) };
+    }
+
+    /// # Safety
+    ///
+    /// `cpu` is the number of a possible CPU, or the one for any of them.
+    #[inline]
+    unsafe fn queue_raw<T, const ID: u64>(&self, cpu: u32, item: RcuArc<T>)
+    where
+        T: WorkItem<ID, Pointer = RcuArc<T>> + HasWork<T, ID> + Shared,
+    {
+        // SAFETY: By the contract; `queue_work_on` returns false only if the item is queued already or
+        // being called off; the pointer is one to a `work_struct`, whichever bindings describe it.
         let queued = unsafe {
             item.__enqueue(|work| bindings::queue_work_on(cpu as i32, self.0.as_ptr(), work.cast()))
         };
@@ -93,6 +111,23 @@ impl Workqueue {
         // SAFETY: Valid by the type invariant; callers are in process context and not on the
         // queue itself, which lockdep would report.
         unsafe { bindings::__flush_workqueue(self.0.as_ptr()) };
+    }
+}
+
+/// Calls off a work item of `item`'s, on whatever queue, and waits for it if it runs. Not from that
+/// work itself, and holding nothing that it takes. It does not wait for its turn, which on a queue
+/// that is suspended with the machine would not come.
+pub(crate) fn cancel<T, const ID: u64>(item: &RcuArc<T>)
+where
+    T: WorkItem<ID, Pointer = RcuArc<T>> + HasWork<T, ID> + Shared,
+{
+    // SAFETY: The work item is one of a live object, initialised with it. If it was queued, the
+    // reference that was given up for it was not taken back, and will not be.
+    unsafe {
+        let work = Work::raw_get(T::raw_get_work(item.as_ptr().cast_mut()));
+        if bindings::cancel_work_sync(work.cast()) {
+            drop(RcuArc::from_raw(item.as_ptr()));
+        }
     }
 }
 
@@ -231,7 +266,7 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
     /// Wakes the worker of the next CPU.
     #[inline]
     pub(crate) fn kick(&self, wq: &Workqueue) {
-        let cpu = self.cpus.next();
+        let cpu = self.cpus.next().number();
         // SAFETY: By the type invariant there is a worker for every possible CPU.
         unsafe {
             let worker = bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker>();

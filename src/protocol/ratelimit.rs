@@ -17,6 +17,24 @@ pub const PACKETS_BURSTABLE: u64 = 5;
 /// again by then.
 pub const IDLE_TIME: u64 = 1;
 
+/// Sources that a table always has room for. Those that find none are refused, so
+/// that this is how many addresses it takes to keep everybody else out.
+pub const OWN_SOURCES: u32 = 1 << 13;
+
+/// More sources that all tables of a machine with so many bytes of memory may share,
+/// so that the many addresses of one flood find room and those of floods everywhere
+/// do not take the memory: as many as the kernel's own module has in all.
+pub const fn shared_sources(memory: u64) -> u32 {
+    const BYTES_PER_SOURCE: u64 = 1 << 14;
+    const MOST: u64 = 1 << 16;
+    let sources = memory / BYTES_PER_SOURCE;
+    if sources < MOST {
+        sources as u32
+    } else {
+        MOST as u32
+    }
+}
+
 // Tokens are nanoseconds: they accrue at the speed of the clock.
 const COST: u64 = NSEC_PER_SEC / PACKETS_PER_SECOND;
 const CAPACITY: u64 = COST * PACKETS_BURSTABLE;

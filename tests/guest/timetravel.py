@@ -480,12 +480,19 @@ class Log:
                 pass  # the oldest messages had to go
 
 
+def print_all(everything):
+    """Whether each packet has its line in the log, however many there are."""
+    with open("/proc/sys/net/core/message_cost", "w", encoding="ascii") as file:
+        file.write("0" if everything else "5")
+
+
 @scenario
 def keys_are_wiped():
     """Three times 180 s after the last session began nothing is left of any"""
     log = Log()
     destroyed = r"Keypair (\d+) destroyed"
     with World() as world:
+        print_all(True)
         world.talk("left", 1.7, 0, 130)
         world.run(130)
         began = world.sent("left", INITIATION)[-1]
@@ -499,6 +506,28 @@ def keys_are_wiped():
         world.run(began + wiped + late(wiped))
         gone = log.take(destroyed)
         check(sorted(gone) == sorted(created), "and then they go", gone, created)
+        print_all(False)
+
+
+@scenario
+def attempts_are_in_the_log():
+    """What the timers do is in the log, with figures"""
+    if not OURS:
+        return
+    log = Log()
+    with World() as world:
+        world.say("left")
+        world.at(1, world.lose)
+        world.at(2, world.say, "left")
+        world.run(130)
+        peer = r"peer \d+ \(10\.0\.0\.2:51820\)"
+        said = log.take(rf"(?:Nothing heard from {peer} in|No answer to a handshake from {peer} in|"
+                        rf"Giving up the handshake with {peer} after) (\d+ [a-z]+(?:, attempt \d+)?)")
+        check(said == ["15 seconds", *(f"5 seconds, attempt {number}" for number in range(2, 21)),
+                       "20 attempts"], "how long nothing was heard, each attempt, and the last", said)
+        world.run(700)
+        said = log.take(rf"Wiping all keys of {peer}, of which none is new in (\d+) seconds")
+        check(said == ["540"], "and when keys are wiped", said)
 
 
 @scenario
@@ -570,9 +599,9 @@ class Flood:
             self.world.at(since + number * seconds, self.all)
 
 
-def answers(world, to, *kinds):
-    """What the device on the right has sent to an address."""
-    return [packet for packet in world.record if packet.source == "right"
+def answers(world, to, *kinds, who="right"):
+    """What a device has sent to an address."""
+    return [packet for packet in world.record if packet.source == who
             and packet.kind in kinds and packet.whole[16:20] == socket.inet_aton(to)]
 
 
@@ -592,6 +621,29 @@ def strictness_ends():
         expect_times([at for at in asked if not 1 <= at < 1.5],
                      [when for when, strict in probes.items() if strict],
                      "and others for a second more, no longer")
+
+
+@scenario
+def strictness_is_ones_own():
+    """A device asks for no cookies because another one of the machine is flooded"""
+    if not OURS:
+        return
+    with World() as world:
+        flood, beside = Flood(world, "right"), Flood(world, "left")
+        for when in (1, 1.5):
+            world.at(when, flood.all)
+        for when in (1.2, 1.9, 2.1):
+            world.at(when, beside.one)
+        # A handshake between the two as well, of which one is flooded.
+        world.at(1.3, world.say, "right")
+        world.run(3)
+        asked = [packet.time for packet in answers(world, "10.0.0.9", COOKIE)]
+        check(len(asked) == 2 * ENOUGH, "each of a flood at one is asked for a cookie", len(asked))
+        asked = [packet.time for packet in answers(world, "10.0.0.9", COOKIE, who="left")]
+        check(not asked, "nobody is by the other meanwhile", short(asked))
+        answered = [packet.kind for packet in answers(world, ADDRESS["right"], COOKIE, RESPONSE,
+                                                      who="left")]
+        check(answered == [RESPONSE], "which answers the flooded one's handshake", answered)
 
 
 @scenario
@@ -672,12 +724,6 @@ def sources_are_limited():
               "of one handshake again and again the first is answered", responses, said)
         # The sum above and the kernel's may differ in what is just enough.
         check(abs(looked_at - allowed) <= 1, f"{allowed} of {len(times)} are looked at", looked_at)
-
-
-def print_all(everything):
-    """Whether each packet has its line in the log, however many there are."""
-    with open("/proc/sys/net/core/message_cost", "w", encoding="ascii") as file:
-        file.write("0" if everything else "5")
 
 
 # --- with sockets elsewhere ----------------------------------------------------------------
