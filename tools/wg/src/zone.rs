@@ -109,8 +109,8 @@ impl Zones {
             Self::Seen(seen) => seen.borrow_mut().links.index(zone.as_bytes()),
             _ => {
                 return Err(
-                    "its zone is an interface of the transit netns, which wg cannot look \
-                            into: give its number, which `ip link' shows there"
+                    "its zone is an interface of the transit netns, which is gone or which \
+                            wg cannot look into: give its number, which `ip link' shows there"
                         .into(),
                 )
             }
