@@ -377,11 +377,14 @@ pub fn judge(
     }
     let new_port = wish.port.filter(|&port| port == 0 || port != state.port);
     let rebinds = moves || new_port.is_some();
-    let remarks = wish.mark.is_some_and(|mark| mark != state.mark);
+    let mark = wish.mark.unwrap_or(state.mark);
+    let remarks = mark != state.mark;
     let authorises = wish.mark.is_some() && !state.mark_authorised;
+    // Where no mark is on the packets, nor could be, nobody needs a right for it.
+    let marks = (remarks || authorises) && (mark != 0 || state.applied_mark() != 0);
 
-    let admin = (rebinds || remarks || authorises) && facts.administers();
     wish.check_credentials(facts)?;
+    let admin = (rebinds || marks) && facts.administers();
     if rebinds && !admin {
         wish.prove(facts)?;
     }
@@ -390,7 +393,6 @@ pub fn judge(
     if remarks && !moves && !admin && state.applied_mark() != 0 {
         return Err(Refusal::MarkApplied);
     }
-    let mark = wish.mark.unwrap_or(state.mark);
     let mark_authorised = if remarks || moves {
         admin
     } else {
