@@ -22,7 +22,7 @@ use crate::{
         netdev::Rtnl,
         rcu::{self, BhGuard},
         sysctl::{NetSwitch, Switch},
-        udp::{self, Denied, Sockets},
+        udp::{self, Denied, MaySend, Sockets},
     },
     protocol::timers::{Host, Timer},
     send,
@@ -82,12 +82,12 @@ impl Switch for Credentials {
 /// Makes sockets; a port that nobody asked for may be exchanged for another one.
 fn bind(dev: &Dev, net: &Net, how: Bind) -> Result<Arc<Sockets<Device>>, Denied> {
     let sockets = match Sockets::bind(dev, net, how.owner, how.port) {
-        Err(Denied::Bind(_, EADDRINUSE)) if how.may_repick && how.port != 0 => {
+        Err(Denied(_, EADDRINUSE)) if how.may_repick && how.port != 0 => {
             Sockets::bind(dev, net, how.owner, 0)?
         }
         result => result?,
     };
-    Arc::new(sockets, GFP_KERNEL).map_err(|_| Denied::Bind(Version::V4, ENOMEM))
+    Arc::new(sockets, GFP_KERNEL).map_err(|_| Denied(Version::V4, ENOMEM))
 }
 
 /// Notes that the sockets of a device are other ones.
@@ -111,12 +111,9 @@ pub(crate) fn open(dev: &Dev, rtnl: &Rtnl, config: &mut Config) -> Result {
             let may = || caps::current_may_bind_privileged(&net);
             let how = judgement::go_up(&config.state, privileged, may)
                 .map_err(|refusal| errno_of(refusal.errno()))?;
-            let sockets = bind(dev, &net, how).map_err(|denied| match denied {
-                Denied::Bind(version, error) => {
-                    debug::no_socket(dev.netdev(), version);
-                    error
-                }
-                Denied::AddressesRuled => EPERM,
+            let sockets = bind(dev, &net, how).map_err(|Denied(version, error)| {
+                debug::no_socket(dev.netdev(), version);
+                error
             })?;
             (sockets, true)
         }
@@ -284,16 +281,29 @@ impl<'a> Change<'a> {
         errno_of(refusal.errno())
     }
 
-    /// Asks what no look at a socket can tell: whether security modules let the sender of the request
-    /// send where the device will send.
-    fn probe(&self, net: &Net, extack: Extack<'_>) -> Result {
+    /// Asks what no look at a socket can tell: whether its holder, who sends the request, may send
+    /// where the device will send.
+    fn probe(&self, net: &Net, owner: Owner, extack: Extack<'_>) -> Result {
         for version in [Version::V4, Version::V6] {
             let Some(&(_, attr)) = self.credential(version) else {
                 continue;
             };
-            if let Err(error) = udp::may_send(net, version) {
-                let reason = c"a security module does not let this task send by UDP where it likes";
-                return refuse(extack, attr, error, reason);
+            let answer = udp::may_send(net, version)
+                .map_err(|error| explain(Denied(version, error), owner, extack))?;
+            match answer {
+                MaySend::No(error) => {
+                    let reason =
+                        c"a security module does not let this task send by UDP where it likes";
+                    return refuse(extack, attr, error, reason);
+                }
+                // Such a program is asked by sendmsg(2) alone, which no tunnel calls.
+                MaySend::Ruled if owner == Owner::Caller => {
+                    extack.say(
+                        c"a BPF program of the cgroup rules over where this task may connect or send",
+                    );
+                    return Err(EPERM);
+                }
+                MaySend::Ruled | MaySend::Yes => (),
             }
         }
         Ok(())
@@ -335,28 +345,17 @@ impl Facts for Sender<'_> {
 }
 
 /// Says why there are no sockets.
-fn explain(denied: Denied, owner: Owner, extack: Extack<'_>) -> Error {
-    match denied {
-        Denied::AddressesRuled => {
-            extack
-                .say(c"a BPF program of the cgroup rules over where this task may connect or send");
-            EPERM
-        }
-        Denied::Bind(_, EADDRINUSE) => {
-            extack.say(c"the port is taken in the transit netns");
-            EADDRINUSE
-        }
+fn explain(Denied(_, error): Denied, owner: Owner, extack: Extack<'_>) -> Error {
+    match error {
+        EADDRINUSE => extack.say(c"the port is taken in the transit netns"),
         // For want of memory, files or sockets.
-        Denied::Bind(_, error @ (ENOMEM | ENFILE | ENOBUFS)) => error,
-        Denied::Bind(_, error) => {
-            if owner == Owner::Caller {
-                extack.say(
-                    c"a security module or a BPF program of the cgroup does not let this task have the sockets",
-                );
-            }
-            error
-        }
+        ENOMEM | ENFILE | ENOBUFS => (),
+        _ if owner == Owner::Caller => extack.say(
+            c"a security module or a BPF program of the cgroup does not let this task have the sockets",
+        ),
+        _ => (),
     }
+    error
 }
 
 /// Carries out what a request says about sockets, all of it or nothing.
@@ -385,7 +384,11 @@ pub(crate) fn apply(
     };
 
     // Everything that can fail, before anything changes.
-    change.probe(net, extack)?;
+    let buyer = match plan.sockets {
+        judgement::Sockets::New(how) => how.owner,
+        judgement::Sockets::Keep | judgement::Sockets::WhenUp => Owner::Root,
+    };
+    change.probe(net, buyer, extack)?;
     let new = match plan.sockets {
         judgement::Sockets::New(how) => {
             let made = bind(dev, net, how);

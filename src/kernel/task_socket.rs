@@ -126,19 +126,54 @@ impl Drop for Bare {
     }
 }
 
-/// Asks security modules whether the current task may send by UDP, in `net`, where it likes. Their
-/// answer, if it is "no", is an error.
-pub(super) fn may_send(net: &Net, version: Version) -> Result {
+/// Whether the current task may send by UDP, in a namespace, where it likes.
+pub(crate) enum MaySend {
+    Yes,
+    /// A program of its cgroup judges by address what it connects or sends.
+    Ruled,
+    /// A security module says so.
+    No(Error),
+}
+
+/// Asks that of `net`.
+pub(super) fn may_send(net: &Net, version: Version) -> Result<MaySend> {
     for _ in 0..PROBES {
         // A new one each time, since the first probe gives it a port.
         let socket = Bare::new(net, version)?;
+        if are_addresses_ruled(socket.sk(), version) {
+            return Ok(MaySend::Ruled);
+        }
         match socket.probe() {
             // The others are about routes, of which there may be none, and memory.
-            Err(error) if error == EACCES || error == EPERM => return Err(error),
+            Err(error) if error == EACCES || error == EPERM => return Ok(MaySend::No(error)),
             _ => (),
         }
     }
-    Ok(())
+    Ok(MaySend::Yes)
+}
+
+/// Whether a program of the socket's cgroup judges by address what is sent.
+#[inline]
+fn is_sending_ruled(sk: *mut bindings::sock, version: Version) -> bool {
+    // SAFETY: Callers have the socket.
+    unsafe {
+        match version {
+            Version::V4 => bindings::wg_cgroup_rules_sending4(sk),
+            Version::V6 => bindings::wg_cgroup_rules_sending6(sk),
+        }
+    }
+}
+
+/// The same for what is connected or sent.
+fn are_addresses_ruled(sk: *mut bindings::sock, version: Version) -> bool {
+    // SAFETY: As above.
+    let connecting = unsafe {
+        match version {
+            Version::V4 => bindings::wg_cgroup_rules_connecting4(sk),
+            Version::V6 => bindings::wg_cgroup_rules_connecting6(sk),
+        }
+    };
+    connecting || is_sending_ruled(sk, version)
 }
 
 /// A socket of the task that made it.
@@ -205,30 +240,6 @@ impl TaskSocket {
         unsafe { bindings::wg_sk_uid(self.sk.as_ptr()) }
     }
 
-    /// Whether a program of the socket's cgroup judges by address what is sent.
-    #[inline]
-    fn has_sending_ruled(&self) -> bool {
-        // SAFETY: Valid by the type invariant.
-        unsafe {
-            match self.version {
-                Version::V4 => bindings::wg_cgroup_rules_sending4(self.sk.as_ptr()),
-                Version::V6 => bindings::wg_cgroup_rules_sending6(self.sk.as_ptr()),
-            }
-        }
-    }
-
-    /// The same for what is connected or sent.
-    pub(super) fn has_addresses_ruled(&self) -> bool {
-        // SAFETY: As above.
-        let connecting = unsafe {
-            match self.version {
-                Version::V4 => bindings::wg_cgroup_rules_connecting4(self.sk.as_ptr()),
-                Version::V6 => bindings::wg_cgroup_rules_connecting6(self.sk.as_ptr()),
-            }
-        };
-        connecting || self.has_sending_ruled()
-    }
-
     /// Bytes that packets on their way out take, and how many they may take.
     #[inline]
     fn send_buffer(&self) -> (u32, u32) {
@@ -263,7 +274,7 @@ impl TaskSocket {
     pub(super) fn own(&self, skb: &mut Skb) -> bool {
         let (taken, all) = self.send_buffer();
         // Who sends much waits for room before. What is small may overshoot.
-        if self.has_sending_ruled() || taken >= all.saturating_mul(2) {
+        if is_sending_ruled(self.sk.as_ptr(), self.version) || taken >= all.saturating_mul(2) {
             return false;
         }
         // SAFETY: Both are valid; the socket's memory stays until its last packet has gone.

@@ -13,6 +13,7 @@ use super::{
     skb::{Fate, Skb},
     task_socket::{self, TaskSocket},
 };
+pub(crate) use super::task_socket::MaySend;
 use crate::judgement::{Owner, Version};
 use core::{mem::MaybeUninit, ptr, ptr::NonNull};
 use kernel::{error::to_result, prelude::*};
@@ -179,24 +180,14 @@ pub(crate) struct Sockets<D: Receiver> {
     dev: NetRef<D>,
 }
 
-/// Why there are no sockets.
-pub(crate) enum Denied {
-    /// A program of the cgroup judges by address what the task connects or sends.
-    AddressesRuled,
-    /// What making or binding one returned.
-    Bind(Version, Error),
-}
+/// There are no sockets: what making or binding the one of a version returned.
+pub(crate) struct Denied(pub(crate) Version, pub(crate) Error);
 
 impl<D: Receiver> Sockets<D> {
     /// Makes sockets in `net`, bound to `port`, or to one that the kernel picks if that is 0.
     pub(crate) fn bind(dev: &Dev<D>, net: &Net, owner: Owner, port: u16) -> Result<Self, Denied> {
         let bind = |version, port| {
-            let socket = UdpSocket::bind(net, version, owner, port)
-                .map_err(|error| Denied::Bind(version, error))?;
-            match &socket.task {
-                Some(task) if task.has_addresses_ruled() => Err(Denied::AddressesRuled),
-                _ => Ok(socket),
-            }
+            UdpSocket::bind(net, version, owner, port).map_err(|error| Denied(version, error))
         };
         let mut tries = PORT_TRIES;
         let (v4, v6) = loop {
@@ -206,7 +197,7 @@ impl<D: Receiver> Sockets<D> {
             }
             match bind(Version::V6, v4.port()) {
                 Ok(v6) => break (v4, Some(v6)),
-                Err(Denied::Bind(_, EADDRINUSE)) if port == 0 && tries != 0 => {
+                Err(Denied(_, EADDRINUSE)) if port == 0 && tries != 0 => {
                     tries = tries.wrapping_sub(1);
                 }
                 Err(denied) => return Err(denied),
@@ -322,7 +313,7 @@ impl<D: Receiver> Sockets<D> {
     }
 }
 
-/// Asks security modules whether the current task may send by UDP, in `net`, where it likes.
-pub(crate) fn may_send(net: &Net, version: Version) -> Result {
+/// Asks whether the current task may send by UDP, in `net`, where it likes.
+pub(crate) fn may_send(net: &Net, version: Version) -> Result<MaySend> {
     task_socket::may_send(net, version)
 }
