@@ -208,25 +208,19 @@ def removed_cgroup():
 @scenario
 def closed():
     """The credentials are closed after the move, and who showed them ends."""
-    her = house.alice
-    her.device()
-    before = her.sockets()
-    her.owner(house.close_credentials)
-    try:
-        acts("a rule for her uid, now that the credentials are closed",
-             nft("meta skuid 1000 drop"))
+    with User() as her:
+        her.device()
+        before = her.sockets()
+        her.owner(house.close_credentials)
+        acts("a rule for her uid, now that the credentials are closed,",
+             nft("meta skuid 1000 drop"), her=her)
         check(her.sockets() == before, "the sockets are the same", before, her.sockets())
-    finally:
-        her.owner(house.keep_credentials)
-    with User() as other:
-        # Its netns lives as long as `other' holds it.
-        other.device()
-        before = other.sockets()
-        other.owner.end()
-        other.owner = Actor(os.setns, other.net, os.CLONE_NEWNET)
-        acts("a rule for her uid, now that her process has ended", nft("meta skuid 1000 drop"),
-             her=other)
-        check(other.sockets() == before, "the sockets are the same", before, other.sockets())
+        # Her netns lives as long as it is held here.
+        her.owner.end()
+        her.owner = Actor(os.setns, her.net, os.CLONE_NEWNET)
+        acts("a rule for her uid, now that her process has ended,", nft("meta skuid 1000 drop"),
+             her=her)
+        check(her.sockets() == before, "the sockets are the same", before, her.sockets())
 
 
 # --- traffic of other kinds ----------------------------------------------------------------
@@ -278,7 +272,7 @@ def segments_arrive(her, family):
             receiver = socket.socket(kind, socket.SOCK_DGRAM)
         receiver.bind((address, 0))
         sender(send_segments, kind, address, receiver.getsockname()[1])
-        found[who] = arrive(receiver, 20, 0.5)
+        found[who] = arrive(receiver, 20, 0.25)
         if 0 < found[who] < 20:
             found[who] += arrive(receiver, 20 - found[who], 3)
         receiver.close()
@@ -302,11 +296,10 @@ def streams():
     her.device()
     all_go_on(her)
     with attached(f"{CGROUPS}/{HERS}", (bpf.EGRESS, returns(1)), (bpf.INGRESS, returns(1))):
-        running = [Stream(f"out over {NAMES[family]}", her.net, "far", f"{INSIDE[family]}.2", 0)
+        running = [Stream(f"out over {NAMES[family]}", her.net, "far", f"{INSIDE[family]}.2")
                    for family in BOTH]
-        running += [Stream(f"in over {NAMES[family]}", "far", her.net, f"{INSIDE[family]}.1", 0)
+        running += [Stream(f"in over {NAMES[family]}", "far", her.net, f"{INSIDE[family]}.1")
                     for family in BOTH]
-        time.sleep(1)
         before = [one.count() for one in running]
         check(world.until(lambda: all(one.count() > then for one, then in zip(running, before)), 10),
               "streams go on while programs look at every packet", before)
