@@ -9,7 +9,7 @@ import time
 
 import house
 import netlink as nl
-from house import AF, BOTH, CGROUPS, FAR, INSIDE, NAMES, PORT, User, all_go_on, make_cgroup
+from house import AF, BOTH, FAR, INSIDE, NAMES, PORT, User, all_go_on, make_cgroup
 from stream import Stream
 from tap import check, note, scenario, skip
 from world import sh

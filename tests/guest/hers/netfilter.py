@@ -3,9 +3,11 @@
 
 import contextlib
 import os
+import struct
 import subprocess
 
 import house
+import netlink as nl
 from house import CGROUPS, HERS, User, acts, all_go_on, has_module, nft, spares
 from tap import check, scenario, skip
 from world import sh
@@ -45,7 +47,6 @@ def owner_iptables():
         return
     house.alice.device()
     acts("iptables' owner match for her uid", iptables("-m owner --uid-owner 1000 -j DROP"))
-    acts("iptables' owner match for her gid", iptables("-m owner --gid-owner 1000 -j DROP"))
     acts("iptables' match of any socket's file",
          iptables("-p udp -m owner --socket-exists -j DROP"))
     spares("iptables' owner match for another", iptables("-m owner --uid-owner 1001 -j DROP"))
@@ -108,26 +109,34 @@ def cgroup_class():
         spares("a rule for another class", nft("meta cgroup 0x100002 drop"), her=her)
 
 
+RTM_NEWRULE, RTM_DELRULE = 32, 33
+LOOKUP, UNREACHABLE = 1, 7  # what a rule does
+
+
 @contextlib.contextmanager
-def ip_rule(selector, action):
-    """A rule for routing in the initial netns, in both families."""
-    sh(f"ip rule add {selector} {action}; ip -6 rule add {selector} {action}")
+def uid_rule(first, last, action, table=0):
+    """A rule for routing in the initial netns, for a range of uids, in both families."""
+    def both(kind, flags):
+        for family in house.AF.values():
+            header = struct.pack("=BBBBBBBBI", family, 0, 0, 0, table, 0, 0, action, 0)
+            nl.rtnl(kind, header, nl.u32(6, 100), nl.attr(20, struct.pack("=II", first, last)),
+                    flags=nl.F_ACK | flags).or_raise()
+    both(RTM_NEWRULE, nl.F_CREATE | nl.F_EXCL)
     try:
         yield
     finally:
-        sh(f"ip rule del {selector} {action}; ip -6 rule del {selector} {action}")
+        both(RTM_DELRULE, 0)
 
 
 @scenario
 def uid_routes():
     """Routes by the uid of who sends."""
     house.alice.device()
-    acts("a route of her uid that leads nowhere", ip_rule("uidrange 1000-1000", "unreachable"))
+    acts("a route of her uid that leads nowhere", uid_rule(1000, 1000, UNREACHABLE))
     sh("ip route add blackhole default table 77; ip -6 route add blackhole default table 77")
-    acts("another table for her uid", ip_rule("uidrange 1000-1000", "lookup 77"))
-    spares("a route of other uids", ip_rule("uidrange 1001-2000", "unreachable"))
-    # Whoever answers a handshake asks for a route too.
-    with ip_rule("uidrange 1000-1000", "unreachable"):
+    acts("another table for her uid", uid_rule(1000, 1000, LOOKUP, 77))
+    spares("a route of other uids", uid_rule(1001, 2000, UNREACHABLE))
+    with uid_rule(1000, 1000, UNREACHABLE):
         house.alice.anew()
         house.stopped_alike("a route that was there before the move",
                             house.what_goes_on(house.alice))

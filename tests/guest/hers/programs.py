@@ -145,7 +145,7 @@ def down_and_up():
 
 @with_bpf
 def creation_elsewhere():
-    """The hooks are asked for the task that moves, not for whoever sees to a device later."""
+    """The hooks are those of the sender's cgroup, and no other."""
     her = house.alice
     her.device(bought=False)
     with attached(f"{CGROUPS}/users/bob",
@@ -245,10 +245,10 @@ def sendmsg_later():
     for family in BOTH:
         acts(f"a sendmsg{family} program from after the move",
              attached(HER_CGROUP, (bpf.SENDMSG[family], returns(0))), (family,))
-    acts("programs of the cgroup that hers is in, for both",
+    acts("a pair of programs of the cgroup that hers is in",
          attached(f"{CGROUPS}/users", *((bpf.SENDMSG[family], returns(0)) for family in BOTH),
                   link=True))
-    spares("such programs for the cgroup beside hers",
+    spares("such a pair for the cgroup beside hers",
            attached(f"{CGROUPS}/users/bob", *((bpf.SENDMSG[family], returns(0))
                                               for family in BOTH)))
     with attached(HER_CGROUP, (bpf.SENDMSG[4], returns(0))):

@@ -2,13 +2,14 @@
 """Security modules: Landlock, by which a task restricts itself."""
 
 import errno
+import socket
 
 import house
 import landlock
 import netlink as nl
-from house import BOTH, CGROUPS, HERS, V4, V6, User, errno_of
+from house import AF, BOTH, FAR, V4, V6, User, errno_of
 from landlock import BIND_TCP, BIND_UDP, CONNECT_TCP, SEND_UDP
-from programs import connects, sends, try_bind
+from programs import binds, connects, sends
 from tap import check, scenario, skip
 
 WHERE_IT_LIKES = "a security module does not let this task send by UDP where it likes"
@@ -29,17 +30,10 @@ def her_program(her):
             for family in BOTH}
 
 
-def binds(family):
-    return errno_of(try_bind, family)
-
-
 def sends_to(family, port):
-    return house.errno_of(send_once, family, port)
-
-
-def send_once(family, port):
-    with house.socket.socket(house.AF[family], house.socket.SOCK_DGRAM) as sock:
-        sock.sendto(b"", (house.FAR[family][0], port))
+    """What sending to a port at the far end fails with."""
+    with socket.socket(AF[family], socket.SOCK_DGRAM) as sock:
+        return errno_of(sock.sendto, b"", (FAR[family][0], port))
 
 
 def has_udp():

@@ -41,11 +41,11 @@ def sock_diag():
     her = house.alice
     her.device()
     for family in BOTH:
-        found = all_go_on(her)
+        all_go_on(her)
         reference = shown(family, her.program(own_port, family))
         check(reference["uid"] == "1000" and reference["inode"] != "0" and
-              reference["cgroup"] in (f"/{house.HERS}", None),
-              f"ss shows uid and cgroup of her program, {NAMES[family]}", reference, found)
+              reference["cgroup"] == f"/{house.HERS}",
+              f"ss shows uid and cgroup of her program, {NAMES[family]}", reference)
         tunnel = shown(family, PORT)
         check(tunnel["inode"] not in ("0", reference["inode"]),
               f"an inode of the tunnel, {NAMES[family]}", tunnel)
@@ -245,7 +245,7 @@ def dump_in_user_namespace():
         nl.link_up("wg9").or_raise()
         found = her.owner(residents)
         check(isinstance(found, dict) and set(found) == {6066}
-              and found[6066]["uid"] == 65534 and not found[6066]["bought"],
+              and found[6066]["uid"] in (65534, 0xffffffff) and not found[6066]["bought"],
               "root of elsewhere has no number there", found)
     finally:
         nl.link_del("wg9")
