@@ -30,7 +30,8 @@ def owner():
     acts("a rule for her uid", nft("meta skuid 1000 drop"))
     acts("a rule for her gid", nft("meta skgid 1000 drop"))
     acts("a rule for her uid and IPv4 only", nft("meta nfproto ipv4 meta skuid 1000 drop"), (4,))
-    acts("a rule for her uid that rejects", nft("meta skuid 1000 reject"))
+    if has_module("nft_reject_inet"):
+        acts("a rule for her uid that rejects", nft("meta skuid 1000 reject"))
     acts("a rule for her uid after routing", nft("meta skuid 1000 drop", hook="postrouting"))
     spares("a rule for another's uid", nft("meta skuid 1001 drop", "meta skgid 1001 drop"))
     # Those are users' packets: of root's there are none here but the ordinary device's, which have

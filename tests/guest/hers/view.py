@@ -8,6 +8,7 @@ import re
 import struct
 
 import actor
+import bpf
 import house
 import netlink as nl
 from actor import Actor
@@ -43,8 +44,9 @@ def sock_diag():
     for family in BOTH:
         all_go_on(her)
         reference = shown(family, her.program(own_port, family))
+        # Where nothing can be attached to cgroups, sockets do not know theirs.
         check(reference["uid"] == "1000" and reference["inode"] != "0" and
-              reference["cgroup"] == f"/{house.HERS}",
+              reference["cgroup"] == (f"/{house.HERS}" if bpf.supported() else None),
               f"ss shows uid and cgroup of her program, {NAMES[family]}", reference)
         tunnel = shown(family, PORT)
         check(tunnel["inode"] not in ("0", reference["inode"]),
