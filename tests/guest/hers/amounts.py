@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What sockets cost, and who pays: memory of her cgroup, and of queues that wait for a slow link."""
+
+import contextlib
+import os
+import re
+import socket
+import time
+
+import house
+import netlink as nl
+from house import AF, BOTH, FAR, INSIDE, NAMES, PORT, User, all_go_on, make_cgroup
+from stream import Stream
+from tap import check, note, scenario, skip
+from world import sh
+
+DEVICES = 50
+
+
+# --- her cgroup -----------------------------------------------------------------------------
+
+# What is not much is added up that often only.
+FLUSH = 2.2
+
+
+def memory(*cgroups):
+    """What the kernel has in memory for cgroups, in bytes."""
+    time.sleep(FLUSH)
+    found = []
+    for cgroup in cgroups:
+        with open(f"{cgroup}/memory.stat", encoding="ascii") as file:
+            figures = {words[0]: int(words[1]) for words in map(str.split, file)}
+        found.append(figures["slab"] + figures["sock"])
+    return found
+
+
+_many = []
+
+
+def open_many(count):
+    """Opens UDP sockets, bound as a device's are."""
+    for number in range(count):
+        sock = socket.socket(AF[BOTH[number % 2]], socket.SOCK_DGRAM)
+        sock.bind(("", 0))
+        _many.append(sock)
+
+
+def make_many(count):
+    for number in range(count):
+        nl.link_add(f"many{number}").or_raise()
+
+
+def buy_many(count):
+    return [nl.wg_set(f"many{number}", netns_pid=1, **house.proof()).name
+            for number in range(count)]
+
+
+@scenario
+def charged():
+    """Bought sockets are charged to her memory cgroup as her own are."""
+    plain, bought = make_cgroup("users/plain"), make_cgroup("users/bought")
+    if not os.path.exists(f"{plain}/memory.stat"):
+        skip("memory", "this kernel has no memory cgroups")
+        return
+    # Beside each other, for the kernel takes its time until it says what has changed.
+    with User(cgroups=(bought,), as_program=lambda uid, _: house.become_program(uid, (plain,))) \
+            as her:
+        her.owner(make_many, DEVICES)
+        before = memory(plain, bought)
+        her.program(open_many, 2 * DEVICES)
+        answers = her.owner(buy_many, DEVICES)
+        after = memory(plain, bought)
+        check(set(answers) == {"OK"}, f"{DEVICES} devices get their sockets", answers)
+        cost, cost_of_bought = (now - then for now, then in zip(after, before))
+        note(f"{2 * DEVICES} sockets of hers cost {cost} bytes, those of {DEVICES} devices "
+             f"{cost_of_bought}")
+        check(cost > 2 * DEVICES * 1000, "what her own sockets cost is told", cost)
+        check(cost_of_bought > cost * 0.7, "bought ones cost her as much", cost, cost_of_bought)
+    left = memory(bought)[0] - before[1]
+    check(left < cost // 4, "and nothing when they have gone", before, left)
+
+
+# --- a slow link ------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def slow_link(rate):
+    """Everything that leaves the initial netns waits for its turn. The queue has room for more than any
+    one socket may have in it."""
+    sh(f"tc qdisc add dev out root tbf rate {rate} burst 4k limit 64m")
+    try:
+        yield
+    finally:
+        sh("tc qdisc del dev out root")
+
+
+def backlog():
+    """Bytes that wait in it."""
+    text = sh("tc -s qdisc show dev out")
+    number, unit = re.search(r"backlog (\d+)(K|M)?b", text).groups()
+    return int(number) << {None: 0, "K": 10, "M": 20}[unit]
+
+
+def send_fast(kind, address, seconds, sockets):
+    """Sends by so many sockets whatever can be sent."""
+    socks = [socket.socket(kind, socket.SOCK_DGRAM) for _ in range(sockets)]
+    data = bytes(1200)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for sock in socks:
+            with contextlib.suppress(OSError):
+                for _ in range(10):
+                    sock.sendto(data, socket.MSG_DONTWAIT, (address, 9))
+        time.sleep(0.001)
+    for sock in socks:
+        sock.close()
+
+
+def peak(who, *what, seconds=0.8):
+    """The most that has waited in the queue, and in the tunnel's sockets, while somebody sends fast."""
+    who.start(send_fast, *what[:2], seconds, what[2])
+    queued, held = 0, 0
+    while not who.has_answered():
+        queued = max(queued, backlog())
+        text = sh(f"ss -Huanm sport = :{PORT}")
+        held = max([held, *(int(number) for number in re.findall(r"skmem:\(.*?,t(\d+)", text))])
+    who.result()
+    return queued, held
+
+
+def sndbuf():
+    with open("/proc/sys/net/core/wmem_default", encoding="ascii") as file:
+        return int(file.read())
+
+
+@scenario
+def slow():
+    """What waits for a slow link is bounded by the socket's buffer, as her program's is."""
+    if not house.has_module("sch_tbf"):
+        skip("a slow link", "this kernel has none")
+        return
+    her = house.alice
+    her.device()
+    all_go_on(her)
+    limit = sndbuf()
+    for family in BOTH:
+        with slow_link("2mbit"):
+            plain, _ = peak(her.program, AF[family], FAR[family][0], 1)
+        with slow_link("2mbit"):
+            tunnel, held = peak(her.owner, socket.AF_INET, f"{INSIDE[family]}.2", 8)
+        note(f"{NAMES[family]}: {plain} bytes of her program's have waited, {tunnel} of the tunnel's; "
+             f"its socket held {held}, and may hold {limit}")
+        check(20000 < plain <= limit, f"the queue holds a buffer's worth of her program's, "
+              f"{NAMES[family]}", plain, limit)
+        check(20000 < tunnel <= 2 * limit, f"and of the tunnel's, whoever sends through it, "
+              f"{NAMES[family]}", tunnel, limit)
+        check(held <= 2 * limit, f"that is what its socket holds, {NAMES[family]}", held, limit)
+        found = all_go_on(her)
+        check(found == house.EVERYTHING, f"then all goes on, {NAMES[family]}", found)
+
+
+@scenario
+def slow_stream():
+    """TCP over a slow link arrives as it was sent."""
+    if not house.has_module("sch_tbf"):
+        skip("a slow link", "this kernel has none")
+        return
+    her = house.alice
+    her.device()
+    all_go_on(her)
+    with slow_link("16mbit"):
+        running = [Stream(f"over a slow link and {NAMES[family]}", her.net, "far",
+                          f"{INSIDE[family]}.2", 0) for family in BOTH]
+        queued = 0
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            queued = max(queued, backlog())
+        counts = [one.count() for one in running]
+        check(all(count > 100000 for count in counts), "TCP gets through a slow link", counts)
+        check(queued <= 4 * sndbuf(), "and does not fill its queue", queued, sndbuf())
+        for one in running:
+            one.finish()
