@@ -980,11 +980,12 @@ def owners():
             ("a move to her who had it", "EPERM", "needs CAP_NET_ADMIN",
              {"netns_pid": alice.pid}),
             ("a move to her with other sockets", "EPERM", "not in the transit",
-             {"netns_pid": alice.pid, **proof()})):
+             {"netns_pid": alice.pid, **proof()}),
+            ("another mark", "EPERM", "fwmark is on the packets", {"fwmark": 8}),
+            ("no mark", "EPERM", "fwmark is on the packets", {"fwmark": 0}),
+            ("no mark, with credentials", "EPERM", "fwmark is on the packets",
+             {"fwmark": 0, "port": 6062, **proof()})):
         refused(f"by its new owner {what}", error, kernel, who=bob, holder=bob, **words)
-    answer = bob(nl.wg_set, "wg0", fwmark=8)
-    check(answer.name == "OK" and get(bob)["transit_fwmark"] == 0,
-          "another mark is not applied", answer, get(bob))
     bob(nl.link_down, "wg0").or_raise()
     check(bob(nl.link_up, "wg0").name == "EACCES", "nor does the port come back that root opened")
     answer = bob(nl.wg_set, "wg0", port=6063, netns_pid=bob.pid)

@@ -304,11 +304,11 @@ def streams():
         check(world.until(lambda: all(one.count() > then for one, then in zip(running, before)), 10),
               "streams go on while programs look at every packet", before)
         with attached(f"{CGROUPS}/{HERS}", (bpf.EGRESS, returns(0))):
-            time.sleep(0.2)
-            before = [one.count() for one in running]
-            time.sleep(0.3)
-            check(before == [one.count() for one in running],
-                  "they stand still while one drops all", before)
+            def stand_still():
+                before = [one.count() for one in running]
+                time.sleep(0.3)
+                return before == [one.count() for one in running]
+            check(world.until(stand_still, 10), "they stand still while one drops all")
         check(world.until(lambda: all(one.count() > then for one, then in zip(running, before)), 20),
               "and go on after it", before)
         for one in running:

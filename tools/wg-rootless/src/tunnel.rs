@@ -150,15 +150,24 @@ fn not_configured(name: &str, change: &DeviceChange, not_set: &NotSet) -> Failur
             .and("The module that wg-rootless came with can; the administrator has to install it,")
             .and("and `modprobe -r wireguard' if the other one is in use.");
     }
-    refusal::of_set(name.as_bytes(), change, None, not_set)
+    match (not_set.refused.errno, change.listen_port) {
+        // The sockets are made at the move.
+        (libc::EADDRINUSE, Some(port)) => {
+            refused(format_args!("Unable to configure {name}"), &not_set.refused)
+                .and(port_is_taken(port))
+        }
+        _ => refusal::of_set(name.as_bytes(), change, None, not_set),
+    }
+}
+
+fn port_is_taken(port: u16) -> String {
+    format!("Port {port} is taken outside; without a ListenPort the kernel finds a free one.")
 }
 
 fn not_up(name: &str, change: &DeviceChange, reason: &Refused) -> Failure {
     let failure = refused(format_args!("Unable to set {name} up"), reason);
     match (reason.errno, change.listen_port) {
-        (libc::EADDRINUSE, Some(port)) => failure.and(format!(
-            "Port {port} is taken outside; without a ListenPort the kernel finds a free one."
-        )),
+        (libc::EADDRINUSE, Some(port)) => failure.and(port_is_taken(port)),
         _ => failure,
     }
 }
