@@ -9,8 +9,12 @@ mod set;
 
 use crate::{
     device::{Dev, Device},
-    kernel::genl::{
-        Cursor, Family, Home, Message, Messages, Policy, Progress, Request, Service, Which, EACH,
+    kernel::{
+        errno::EBADR,
+        genl::{
+            Cursor, Family, Home, Message, Messages, Policy, Progress, Request, Service, Which,
+            EACH,
+        },
     },
     protocol::constants::{KEY_LEN, SYMMETRIC_KEY_LEN},
     uapi::*,

@@ -9,6 +9,7 @@ use crate::{
     kernel::{
         batch::{Batch, InFlight, Outcome},
         debug,
+        errno::{EDESTADDRREQ, ENOKEY, EPROTONOSUPPORT},
         netdev::Stat,
         rcu::{BhGuard, RcuArc},
         skb::{Packet, Skb, SkbList},

@@ -7,6 +7,7 @@ use crate::{
     endpoint::{Endpoint, Memory},
     kernel::{
         debug,
+        errno::{EAFNOSUPPORT, ENONET},
         rcu::BhGuard,
         route::{Flow4, Flow6},
         skb::Skb,

@@ -22,14 +22,11 @@ const _: () = assert!(unsafe { transmute::<Error, i32>(EINVAL) } == -(bindings::
 
 macro_rules! codes {
     ($($name:ident)*) => {
-        $(
-            #[allow(dead_code)]
-            pub(crate) const $name: Error = code(bindings::$name);
-        )*
+        $(pub(crate) const $name: Error = code(bindings::$name);)*
     };
 }
 
 codes! {
-    EADDRINUSE EAFNOSUPPORT EBADR EDESTADDRREQ ENETUNREACH ENOBUFS ENOKEY ENONET EOPNOTSUPP EPFNOSUPPORT
-    EPROTONOSUPPORT
+    EADDRINUSE EAFNOSUPPORT EBADR EDESTADDRREQ ENETUNREACH ENOBUFS ENOKEY ENONET EOPNOTSUPP
+    EPFNOSUPPORT EPROTONOSUPPORT
 }

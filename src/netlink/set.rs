@@ -8,6 +8,7 @@ use crate::{
     endpoint::Endpoint,
     kernel::{
         crypto::KernelCrypto,
+        errno::EPFNOSUPPORT,
         genl::{Attr, Request, Service},
         netdev::Rtnl,
         rcu::RcuArc,
