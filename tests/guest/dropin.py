@@ -1,0 +1,459 @@
+# SPDX-License-Identifier: GPL-2.0
+"""dropin.py record MODULE FILE [SCENARIO…]: writes down what a client can see of a wireguard module.
+dropin.py compare FILE FILE: compares what was seen of the kernel's own with what was seen of ours.
+
+A record has a list of lines for each thing that was looked at. Of our module it also has what only
+that can do: what is `like' something of the kernel's own is compared with that, and what has only
+one right answer is `expected' to be so. Run by dropin.sh.
+"""
+
+import difflib
+import errno
+import json
+import os
+import socket
+import struct
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import actor  # noqa: E402
+import looks  # noqa: E402
+import netlink as nl  # noqa: E402
+import requests  # noqa: E402
+import tap  # noqa: E402
+import world  # noqa: E402
+from actor import Actor  # noqa: E402
+from world import inside, sh  # noqa: E402
+
+PORT = 51820
+MARK = 0x1234
+PRIVATE = bytes(range(32, 64))
+FAR_PRIVATE = bytes(range(64, 96))
+PEER_KEYS = [bytes([first]) + bytes(range(1, 32)) for first in range(1, 7)]
+
+module = None
+seen = {}
+scenarios = []
+
+
+def scenario(function):
+    scenarios.append(function)
+    return function
+
+
+def note(key, lines, **more):
+    """Writes down what was seen."""
+    seen[key] = {"seen": [str(line) for line in lines], **more}
+
+
+def is_ours():
+    return module == "ours"
+
+
+# --- netns and devices ----------------------------------------------------------------
+
+def settle(net):
+    """Goes to a netns and has its /sys."""
+    os.setns(world.open_net(net), os.CLONE_NEWNET)
+    os.unshare(os.CLONE_NEWNS)
+    for arguments in ((b"none", b"/", None, 0x4000 | 0x80000, None),  # MS_REC | MS_SLAVE
+                      (b"sysfs", b"/sys", b"sysfs", 0, None)):
+        if world.libc.mount(*arguments):
+            raise OSError(errno.EIO, "mount")
+
+
+class Nets:
+    """Some netns with names, and an actor in the first."""
+
+    def __init__(self, *names):
+        self.names = names
+        sh("\n".join(f"ip netns add {name}; ip -n {name} link set lo up" for name in names))
+        self.home = Actor(settle, names[0])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.home.end()
+        # A device whose netns goes may take a while.
+        sh("\n".join([f"ip -n {name} link del wg0 2>/dev/null || :\nip netns del {name}"
+                      for name in self.names]))
+
+
+def zoned(zone):
+    """A link-local endpoint."""
+    address = socket.inet_pton(socket.AF_INET6, "fe80::77")
+    return nl.attr(4, struct.pack("=H", socket.AF_INET6) + struct.pack(">HI", 7, 0) + address
+                   + struct.pack("=I", zone))
+
+
+def peers():
+    """One of each kind; none that anything is sent to."""
+    one, two, three, four, five, _ = PEER_KEYS
+    return [
+        nl.nest(0, nl.attr(1, one), nl.attr(2, b"psk!" * 8), nl.attr(4, nl._endpoint("192.0.2.7", 77)),
+                nl.nest(9, *(nl.nest(0, *requests.allowed(*words)) for words in (
+                    (2, b"\n\1\2\3", 16), (2, b"\n\1\2\3", 32), (10, b"\xfd" * 16, 64),
+                    (2, bytes(4), 0), (10, bytes(16), 0))))),
+        nl.peer(two, keepalive=25, allowed=["10.2.0.0/16"]),
+        nl.peer(three, endpoint=("2001:db8::7", 7)),
+        nl.nest(0, nl.attr(1, four), zoned(1)),
+        nl.peer(five),
+    ]
+
+
+def configure(**words):
+    nl.wg_set("wg0", private_key=PRIVATE, peers=peers(), **words).or_raise()
+
+
+def transit_to(net):
+    """Moves the sockets, which only our module can."""
+    fd = world.open_net(net)
+    try:
+        nl.wg_set("wg0", netns_fd=fd).or_raise()
+    finally:
+        os.close(fd)
+
+
+WAYS = {
+    "created": "ip -n home link add wg0 type wireguard",
+    "moved": "ip -n away link add wg0 type wireguard; ip -n away link set wg0 netns home",
+    "moved there and back": "ip -n home link add wg0 type wireguard; "
+                            "ip -n home link set wg0 netns away; ip -n away link set wg0 netns home",
+    "made from elsewhere": "ip -n away link add wg0 netns home type wireguard",
+    "made here, its link netns elsewhere": "ip -n home link add wg0 link-netns away type wireguard",
+    "made from a third netns, its link netns first":
+        "ip -n third link add link-netns away wg0 netns home type wireguard",
+    "made from a third netns, its link netns last":
+        "ip -n third link add wg0 netns home link-netns away type wireguard",
+}
+
+
+def look_at(key, who, like=None, but=()):
+    for aspect, lines in who(looks.everything, "wg0", PORT).items():
+        if aspect not in but:
+            note(f"{key}: {aspect}", lines, **({"like": f"{like}: {aspect}"} if like else {}))
+
+
+@scenario
+def devices():
+    """What is shown of devices, by how they came to be where they are."""
+    for way, command in WAYS.items():
+        with Nets("home", "away", "third") as nets:
+            sh(command)
+            look_at(f"{way}, new", nets.home)
+            nets.home(configure, port=PORT, fwmark=MARK)
+            sh("ip -n home -batch - <<<$'addr add 10.0.0.1/24 dev wg0\nlink set wg0 up'")
+            look_at(f"{way}, up", nets.home)
+            with inside("away"):
+                note(f"{way}, up: sockets of the other netns", looks.sockets(PORT))
+                note(f"{way}, up: nsids of the other netns", sorted(nl.nsids()))
+
+
+@scenario
+def transit():
+    """Devices whose sockets were moved look like those that were created."""
+    if not is_ours():
+        return
+    for way, (first, when) in {
+            "its sockets moved when it was new": ("created", "new"),
+            "its sockets moved when it was up": ("created", "up"),
+            "moved, and its sockets to a third netns": ("moved", "up"),
+    }.items():
+        with Nets("home", "away", "third") as nets:
+            target = "third" if first == "moved" else "away"
+            sh(WAYS[first])
+            if when == "new":
+                nets.home(transit_to, target)
+                look_at(f"{way}, new", nets.home, "created, new")
+            nets.home(configure, port=PORT, fwmark=MARK)
+            sh("ip -n home -batch - <<<$'addr add 10.0.0.1/24 dev wg0\nlink set wg0 up'")
+            if when == "up":
+                nets.home(transit_to, target)
+            look_at(f"{way}, up", nets.home, "created, up", but=("sockets",))
+
+
+@scenario
+def orphan():
+    """A device whose netns of creation has gone."""
+    with Nets("home", "away") as nets:
+        sh("ip netns add gone; ip -n gone link add wg0 type wireguard; "
+           "ip -n gone link set wg0 netns home")
+        nets.home(configure)
+        nets.home(nl.link_up, "wg0").or_raise()
+        with inside("home"):
+            watch = looks.Watch()
+        sh("ip netns del gone")
+        world.until(lambda: not nets.home(nl.link_get, "wg0")["carrier"])
+        note("its first netns gone: events", watch.heard())
+        look_at("its first netns gone", nets.home)
+        lines = [nets.home(nl.link_down, "wg0").name, nets.home(nl.link_up, "wg0").name]
+        note("its first netns gone: down and up", lines + nets.home(looks.get_link, "wg0"))
+
+
+@scenario
+def large():
+    """How an answer that takes many messages is divided."""
+    with Nets("home") as nets:
+        sh(WAYS["created"])
+        for number in range(40):
+            entries = [f"10.{number}.{entry // 256}.{entry % 256}/32" for entry in range(number * 20)]
+            one = nl.peer(struct.pack(">H", number + 1) + bytes(range(30)), allowed=entries)
+            nets.home(nl.wg_set, "wg0", peers=[one]).or_raise()
+        note("many peers: GET_DEVICE", nets.home(looks.get_device, "wg0"))
+        if is_ours():
+            asked = nets.home(looks.get_device, "wg0", nl.attr(looks.WANTED, b""))
+            note("many peers: our attributes are in the first message only",
+                 [line for line in asked if "transit" in line],
+                 expected=["  transit-fwmark = 00000000"])
+
+
+@scenario
+def wanted():
+    """Our attributes come if they are asked for, and change nothing of the rest."""
+    for way in ("created", "moved", "its sockets moved"):
+        if way not in WAYS and not is_ours():
+            continue
+        with Nets("home", "away") as nets:
+            sh(WAYS.get(way, WAYS["created"]))
+            nets.home(configure, port=PORT, fwmark=MARK)
+            if way not in WAYS:
+                nets.home(transit_to, "away")
+            plain = nets.home(looks.get_device, "wg0")
+            asked = nets.home(looks.get_device, "wg0", nl.attr(looks.WANTED, b""))
+            ours = [line.strip() for line in asked if "transit" in line]
+            if not is_ours():
+                note(f"{way}: the kernel's own module refuses who asks for ours", asked,
+                     expected=["end, flags 0x0: EINVAL"])
+                continue
+            with inside("home"):
+                fd = world.open_net("away")
+                number = nl.nsid_of(fd)
+                os.close(fd)
+            netnsid = [f"transit-netnsid = {struct.pack('=i', number).hex()}"]
+            note(f"{way}: ours answer who asks for them", sorted(ours),
+                 expected=[f"transit-fwmark = {struct.pack('=I', MARK).hex()}"]
+                 + (netnsid if way != "created" else []))
+            note(f"{way}: the rest of the answer is as it is without",
+                 [line for line in asked if "transit" not in line], expected=plain)
+
+
+# --- events --------------------------------------------------------------------------
+
+@scenario
+def events():
+    """What is announced, by rtnetlink and to udev."""
+    with Nets("home", "away") as nets:
+        watches = {}
+        for net in nets.names:
+            with inside(net):
+                watches[net] = looks.Watch()
+
+        def step(what, action, **more):
+            action()
+            note(f"events: {what}", [f"{net}: {line}" for net, watch in watches.items()
+                                     for line in watch.heard()], **more)
+
+        def ip(arguments, net="home"):
+            return lambda: sh(f"ip -n {net} {arguments}")
+
+        step("created", ip("link add wg0 type wireguard"))
+        step("address", ip("address add 10.0.0.1/24 dev wg0"))
+        step("configured", lambda: nets.home(configure, port=PORT, fwmark=MARK))
+        step("up", ip("link set wg0 up"))
+        step("another mark and port",
+             lambda: nets.home(nl.wg_set, "wg0", port=PORT + 1, fwmark=0).or_raise())
+        step("IPv6 address", ip("address add fd00::1/64 dev wg0"))
+        step("smaller", ip("link set wg0 mtu 1280"))
+        step("down", ip("link set wg0 down"))
+        step("moved", ip("link set wg0 netns away"))
+        step("up there", ip("link set wg0 up", "away"))
+        step("moved back while up", ip("link set wg0 netns home", "away"))
+        step("renamed", ip("link set wg0 down name wg1"))
+        step("deleted", ip("link del wg1"))
+        step("made elsewhere", ip("link add wg0 netns away type wireguard"))
+        step("deleted there", ip("link del wg0", "away"))
+        step("made with a link netns", ip("link add wg0 link-netns away type wireguard"))
+        step("deleted with a link netns", ip("link del wg0"))
+        if not is_ours():
+            return
+        step("created for the move", ip("link add wg0 type wireguard"), like="events: created")
+        step("its address", ip("address add 10.0.0.1/24 dev wg0"), like="events: address")
+        step("its sockets moved while it is down", lambda: nets.home(transit_to, "away"), expected=[])
+        step("up after the move", ip("link set wg0 up"), like="events: up")
+        step("its sockets moved back while it is up", lambda: nets.home(transit_to, "home"),
+             expected=[])
+        step("its sockets moved again while it is up", lambda: nets.home(transit_to, "away"),
+             expected=[])
+        nets.home(nl.link_down, "wg0").or_raise()
+        watches["home"].heard()
+        step("deleted after the move", ip("link del wg0"), like="events: deleted with an address")
+
+
+# --- requests ------------------------------------------------------------------------
+
+def answers_of(which, *args):
+    return requests.answers(which(*args))
+
+
+@scenario
+def refusals():
+    """What is said to requests."""
+    with Nets("home") as nets:
+        sh(WAYS["created"])
+        index = nets.home(socket.if_nametoindex, "wg0")
+        note("requests: how the device is named", nets.home(answers_of, requests.naming, index, 1))
+        for what, which in (("headers", requests.headers),
+                            ("attributes of the device", requests.device_attributes),
+                            ("attributes of a peer", requests.peer_attributes),
+                            ("attributes of an allowed IP", requests.allowed_attributes)):
+            note(f"requests: {what}", nets.home(answers_of, which))
+            nets.home(nl.wg_set, "wg0", flags=nl.REPLACE_PEERS).or_raise()
+    note("the family", requests.family())
+    note("its policies", requests.policies())
+
+
+def become_stranger(net):
+    os.setns(world.open_net(net), os.CLONE_NEWNET)
+    actor.drop_user()
+
+
+def become_container():
+    actor.drop_user()
+    actor.new_namespaces()
+    nl.link_up("lo").or_raise()
+
+
+def attempts():
+    """What somebody may do, one after the other."""
+    lines = []
+    for what, words in {
+            "a peer": {"peers": [nl.peer(PEER_KEYS[5])]}, "a key": {"private_key": FAR_PRIVATE},
+            "no mark": {"fwmark": 0}, "another mark": {"fwmark": 6},
+            "another port": {"port": PORT + 2}, "any port": {"port": 0},
+            "a mark with a port": {"fwmark": 6, "port": PORT + 2},
+            "flags": {"flags": nl.REPLACE_PEERS},
+    }.items():
+        lines.append(f"SET {what}: {requests.said(nl.wg_set('wg0', **words))}")
+    return lines + [f"GET: {requests.said(requests.get(nl.string(2, 'wg0')))}"]
+
+
+@scenario
+def rights():
+    """Who may do what, to a device of others and to one that was handed to her."""
+    with Nets("home") as nets:
+        sh(WAYS["created"])
+        stranger = Actor(become_stranger, "home")
+        container = Actor(become_container)
+        note("rights: a user without any", stranger(attempts))
+        note("rights: a container, about a device that is not in it", container(attempts))
+        nets.home(configure, port=PORT, fwmark=MARK)
+        her_net = container.net()
+        nets.home(nl_move, container.pid)
+        note("rights: a container that was handed a device with a mark", container(attempts))
+        note("rights: what it has then", container(looks.get_device, "wg0"))
+        container(nl.link_up, "wg0").or_raise()
+        note("rights: the same, up", container(attempts))
+        for aspect, look in (("link", looks.get_link), ("ip", looks.ip), ("wg", looks.wg)):
+            note(f"rights: its {aspect}", container(look, "wg0"))
+        note("rights: its nsids", container(nl.nsids))
+        os.close(her_net)
+        stranger.end()
+        container.end()
+
+
+def nl_move(pid):
+    fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    try:
+        nl.link_move("wg0", fd).or_raise()
+    finally:
+        os.close(fd)
+
+
+# --- the module ----------------------------------------------------------------------
+
+@scenario
+def files():
+    """What the module's file and its folder say."""
+    note("modinfo: aliases", sorted(looks.told(["modinfo -F alias wireguard"])))
+    note("modinfo: the rest", looks.told([f"modinfo -F {field} wireguard"
+                                          for field in ("name", "license", "version", "parm")]))
+    note("modprobe: aliases",
+         looks.told([f"modprobe -q -n {alias}" for alias in (
+             "rtnl-link-wireguard", "net-pf-16-proto-16-family-wireguard")]))
+    with Nets("home"):
+        sh(WAYS["created"] + "; ip -n home link set wg0 up")
+        note("/sys/module", [f"{name} = {looks.read(f'/sys/module/wireguard/{name}')}"
+                             for name in ("version", "refcnt", "initstate")]
+             + looks.folder("/sys/module/wireguard/parameters")
+             + looks.folder("/sys/module/wireguard/holders"))
+        with open("/proc/modules", encoding="ascii") as file:
+            for line in file:
+                name, _, used, by, state = line.split()[:5]
+                if name == "wireguard":
+                    note("/proc/modules", [f"{name} {used} {by} {state}"])
+
+
+# --- all of it -----------------------------------------------------------------------
+
+def record(path):
+    wanted = tuple(sys.argv[4:])
+    for function in scenarios:
+        if wanted and not function.__name__.startswith(wanted):
+            continue
+        start = time.monotonic()
+        problem = []
+        try:
+            function()
+        except Exception:  # the next one may still have something to tell
+            problem = traceback.format_exc().splitlines()
+        note(f"{function.__name__} runs to its end, {module}", problem, expected=[])
+        tap.note(f"{module}: {function.__name__} ({time.monotonic() - start:.1f} s)")
+    with open(path, "w", encoding="utf8") as file:
+        json.dump(seen, file)
+    sys.stdout.flush()
+    # Not sys.exit: actors that still live are none of the interpreter's business.
+    os._exit(0)
+
+
+def difference(wanted, found):
+    """The lines in which two differ, and where."""
+    lines = list(difflib.unified_diff(wanted, found, n=0, lineterm=""))[2:]
+    if len(lines) > 24:
+        lines = lines[:24] + [f"and {len(lines) - 24} lines more"]
+    return lines
+
+
+def compare():
+    records = []
+    for path in sys.argv[2:4]:
+        with open(path, encoding="utf8") as file:
+            records.append(json.load(file))
+    intree, ours = records
+    for key, entry in intree.items():
+        if "expected" in entry:
+            tap.check(entry["seen"] == entry["expected"], key,
+                      *difference(entry["expected"], entry["seen"]))
+        elif key not in ours:
+            tap.check(False, key, "only of the kernel's own module there is a record")
+    for key, entry in ours.items():
+        wanted = entry.get("expected")
+        what = key
+        if wanted is None:
+            other = entry.get("like", key)
+            wanted = intree.get(other, {}).get("seen", ["there is no record to compare with"])
+            what = key if other == key else f"{key} is like that of ({other})"
+        elif key in intree:
+            continue
+        tap.check(wanted == entry["seen"], what, *difference(wanted, entry["seen"]))
+    tap.run()
+
+
+if __name__ == "__main__":
+    module = sys.argv[2]
+    if sys.argv[1] == "record":
+        record(sys.argv[3])
+    else:
+        compare()
