@@ -2,29 +2,23 @@
 """dropin.py record MODULE FILE [SCENARIO…]: writes down what a client can see of a wireguard module.
 dropin.py compare FILE FILE: compares what was seen of the kernel's own with what was seen of ours.
 
-A record has a list of lines for each thing that was looked at. Of our module it also has what only
-that can do: what is `like' something of the kernel's own is compared with that, and what has only
-one right answer is `expected' to be so. Run by dropin.sh.
+Here is what devices, requests and files show; dropin_acts.py has what devices do. Run by dropin.sh.
 """
 
-import difflib
-import errno
-import json
 import os
 import socket
 import struct
 import sys
-import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import actor  # noqa: E402
 import looks  # noqa: E402
 import netlink as nl  # noqa: E402
+import record  # noqa: E402
 import requests  # noqa: E402
-import tap  # noqa: E402
 import world  # noqa: E402
 from actor import Actor  # noqa: E402
+from record import Nets, is_ours, note, scenario  # noqa: E402
 from world import inside, sh  # noqa: E402
 
 PORT = 51820
@@ -33,54 +27,7 @@ PRIVATE = bytes(range(32, 64))
 FAR_PRIVATE = bytes(range(64, 96))
 PEER_KEYS = [bytes([first]) + bytes(range(1, 32)) for first in range(1, 7)]
 
-module = None
-seen = {}
-scenarios = []
-
-
-def scenario(function):
-    scenarios.append(function)
-    return function
-
-
-def note(key, lines, **more):
-    """Writes down what was seen."""
-    seen[key] = {"seen": [str(line) for line in lines], **more}
-
-
-def is_ours():
-    return module == "ours"
-
-
 # --- netns and devices ----------------------------------------------------------------
-
-def settle(net):
-    """Goes to a netns and has its /sys."""
-    os.setns(world.open_net(net), os.CLONE_NEWNET)
-    os.unshare(os.CLONE_NEWNS)
-    for arguments in ((b"none", b"/", None, 0x4000 | 0x80000, None),  # MS_REC | MS_SLAVE
-                      (b"sysfs", b"/sys", b"sysfs", 0, None)):
-        if world.libc.mount(*arguments):
-            raise OSError(errno.EIO, "mount")
-
-
-class Nets:
-    """Some netns with names, and an actor in the first."""
-
-    def __init__(self, *names):
-        self.names = names
-        sh("\n".join(f"ip netns add {name}; ip -n {name} link set lo up" for name in names))
-        self.home = Actor(settle, names[0])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.home.end()
-        # A device whose netns goes may take a while.
-        sh("\n".join([f"ip -n {name} link del wg0 2>/dev/null || :\nip netns del {name}"
-                      for name in self.names]))
-
 
 def zoned(zone):
     """A link-local endpoint."""
@@ -108,15 +55,6 @@ def configure(**words):
     nl.wg_set("wg0", private_key=PRIVATE, peers=peers(), **words).or_raise()
 
 
-def transit_to(net):
-    """Moves the sockets, which only our module can."""
-    fd = world.open_net(net)
-    try:
-        nl.wg_set("wg0", netns_fd=fd).or_raise()
-    finally:
-        os.close(fd)
-
-
 WAYS = {
     "created": "ip -n home link add wg0 type wireguard",
     "moved": "ip -n away link add wg0 type wireguard; ip -n away link set wg0 netns home",
@@ -131,10 +69,16 @@ WAYS = {
 }
 
 
-def look_at(key, who, like=None, but=()):
-    for aspect, lines in who(looks.everything, "wg0", PORT).items():
+def look_at(key, who, look, like=None, but=()):
+    for aspect, lines in who(look, "wg0", PORT).items():
         if aspect not in but:
             note(f"{key}: {aspect}", lines, **({"like": f"{like}: {aspect}"} if like else {}))
+
+
+def set_up(nets):
+    nets.home(configure, port=PORT, fwmark=MARK)
+    nets.home(nl.address_add, "wg0", "10.0.0.1/24").or_raise()
+    nets.home(nl.link_up, "wg0").or_raise()
 
 
 @scenario
@@ -143,10 +87,9 @@ def devices():
     for way, command in WAYS.items():
         with Nets("home", "away", "third") as nets:
             sh(command)
-            look_at(f"{way}, new", nets.home)
-            nets.home(configure, port=PORT, fwmark=MARK)
-            sh("ip -n home -batch - <<<$'addr add 10.0.0.1/24 dev wg0\nlink set wg0 up'")
-            look_at(f"{way}, up", nets.home)
+            look_at(f"{way}, new", nets.home, looks.raw)
+            set_up(nets)
+            look_at(f"{way}, up", nets.home, looks.everything)
             with inside("away"):
                 note(f"{way}, up: sockets of the other netns", looks.sockets(PORT))
                 note(f"{way}, up: nsids of the other netns", sorted(nl.nsids()))
@@ -166,13 +109,12 @@ def transit():
             target = "third" if first == "moved" else "away"
             sh(WAYS[first])
             if when == "new":
-                nets.home(transit_to, target)
-                look_at(f"{way}, new", nets.home, "created, new")
-            nets.home(configure, port=PORT, fwmark=MARK)
-            sh("ip -n home -batch - <<<$'addr add 10.0.0.1/24 dev wg0\nlink set wg0 up'")
+                nets.home(record.transit_to, target)
+                look_at(f"{way}, new", nets.home, looks.raw, "created, new")
+            set_up(nets)
             if when == "up":
-                nets.home(transit_to, target)
-            look_at(f"{way}, up", nets.home, "created, up", but=("sockets",))
+                nets.home(record.transit_to, target)
+            look_at(f"{way}, up", nets.home, looks.everything, "created, up", but=("sockets",))
 
 
 @scenario
@@ -181,14 +123,14 @@ def orphan():
     with Nets("home", "away") as nets:
         sh("ip netns add gone; ip -n gone link add wg0 type wireguard; "
            "ip -n gone link set wg0 netns home")
-        nets.home(configure)
+        nets.home(configure, port=PORT)
         nets.home(nl.link_up, "wg0").or_raise()
         with inside("home"):
             watch = looks.Watch()
         sh("ip netns del gone")
         world.until(lambda: not nets.home(nl.link_get, "wg0")["carrier"])
         note("its first netns gone: events", watch.heard())
-        look_at("its first netns gone", nets.home)
+        look_at("its first netns gone", nets.home, looks.everything)
         lines = [nets.home(nl.link_down, "wg0").name, nets.home(nl.link_up, "wg0").name]
         note("its first netns gone: down and up", lines + nets.home(looks.get_link, "wg0"))
 
@@ -220,7 +162,7 @@ def wanted():
             sh(WAYS.get(way, WAYS["created"]))
             nets.home(configure, port=PORT, fwmark=MARK)
             if way not in WAYS:
-                nets.home(transit_to, "away")
+                nets.home(record.transit_to, "away")
             plain = nets.home(looks.get_device, "wg0")
             asked = nets.home(looks.get_device, "wg0", nl.attr(looks.WANTED, b""))
             ours = [line.strip() for line in asked if "transit" in line]
@@ -277,18 +219,22 @@ def events():
         step("deleted there", ip("link del wg0", "away"))
         step("made with a link netns", ip("link add wg0 link-netns away type wireguard"))
         step("deleted with a link netns", ip("link del wg0"))
+        step("created again", ip("link add wg0 type wireguard"))
+        step("address again", ip("address add 10.0.0.1/24 dev wg0"))
+        step("up again", ip("link set wg0 up"))
+        step("down again", ip("link set wg0 down"))
+        step("deleted with an address", ip("link del wg0"))
         if not is_ours():
             return
         step("created for the move", ip("link add wg0 type wireguard"), like="events: created")
         step("its address", ip("address add 10.0.0.1/24 dev wg0"), like="events: address")
-        step("its sockets moved while it is down", lambda: nets.home(transit_to, "away"), expected=[])
-        step("up after the move", ip("link set wg0 up"), like="events: up")
-        step("its sockets moved back while it is up", lambda: nets.home(transit_to, "home"),
+        step("its sockets moved while it is down", lambda: nets.home(record.transit_to, "away"), expected=[])
+        step("up after the move", ip("link set wg0 up"), like="events: up again")
+        step("its sockets moved back while it is up", lambda: nets.home(record.transit_to, "home"),
              expected=[])
-        step("its sockets moved again while it is up", lambda: nets.home(transit_to, "away"),
+        step("its sockets moved again while it is up", lambda: nets.home(record.transit_to, "away"),
              expected=[])
-        nets.home(nl.link_down, "wg0").or_raise()
-        watches["home"].heard()
+        step("down after the move", ip("link set wg0 down"), like="events: down again")
         step("deleted after the move", ip("link del wg0"), like="events: deleted with an address")
 
 
@@ -350,16 +296,12 @@ def rights():
         note("rights: a user without any", stranger(attempts))
         note("rights: a container, about a device that is not in it", container(attempts))
         nets.home(configure, port=PORT, fwmark=MARK)
-        her_net = container.net()
         nets.home(nl_move, container.pid)
         note("rights: a container that was handed a device with a mark", container(attempts))
         note("rights: what it has then", container(looks.get_device, "wg0"))
         container(nl.link_up, "wg0").or_raise()
         note("rights: the same, up", container(attempts))
-        for aspect, look in (("link", looks.get_link), ("ip", looks.ip), ("wg", looks.wg)):
-            note(f"rights: its {aspect}", container(look, "wg0"))
-        note("rights: its nsids", container(nl.nsids))
-        os.close(her_net)
+        look_at("rights: what it sees", container, looks.everything, but=("sysfs",))
         stranger.end()
         container.end()
 
@@ -377,11 +319,11 @@ def nl_move(pid):
 @scenario
 def files():
     """What the module's file and its folder say."""
-    note("modinfo: aliases", sorted(looks.told(["modinfo -F alias wireguard"])))
-    note("modinfo: the rest", looks.told([f"modinfo -F {field} wireguard"
+    note("modinfo: aliases", sorted(looks.flat(["modinfo -F alias wireguard"])))
+    note("modinfo: the rest", looks.flat([f"modinfo -F {field} wireguard"
                                           for field in ("name", "license", "version", "parm")]))
     note("modprobe: aliases",
-         looks.told([f"modprobe -q -n {alias}" for alias in (
+         looks.flat([f"modprobe -q -n {alias}" for alias in (
              "rtnl-link-wireguard", "net-pf-16-proto-16-family-wireguard")]))
     with Nets("home"):
         sh(WAYS["created"] + "; ip -n home link set wg0 up")
@@ -396,64 +338,6 @@ def files():
                     note("/proc/modules", [f"{name} {used} {by} {state}"])
 
 
-# --- all of it -----------------------------------------------------------------------
-
-def record(path):
-    wanted = tuple(sys.argv[4:])
-    for function in scenarios:
-        if wanted and not function.__name__.startswith(wanted):
-            continue
-        start = time.monotonic()
-        problem = []
-        try:
-            function()
-        except Exception:  # the next one may still have something to tell
-            problem = traceback.format_exc().splitlines()
-        note(f"{function.__name__} runs to its end, {module}", problem, expected=[])
-        tap.note(f"{module}: {function.__name__} ({time.monotonic() - start:.1f} s)")
-    with open(path, "w", encoding="utf8") as file:
-        json.dump(seen, file)
-    sys.stdout.flush()
-    # Not sys.exit: actors that still live are none of the interpreter's business.
-    os._exit(0)
-
-
-def difference(wanted, found):
-    """The lines in which two differ, and where."""
-    lines = list(difflib.unified_diff(wanted, found, n=0, lineterm=""))[2:]
-    if len(lines) > 24:
-        lines = lines[:24] + [f"and {len(lines) - 24} lines more"]
-    return lines
-
-
-def compare():
-    records = []
-    for path in sys.argv[2:4]:
-        with open(path, encoding="utf8") as file:
-            records.append(json.load(file))
-    intree, ours = records
-    for key, entry in intree.items():
-        if "expected" in entry:
-            tap.check(entry["seen"] == entry["expected"], key,
-                      *difference(entry["expected"], entry["seen"]))
-        elif key not in ours:
-            tap.check(False, key, "only of the kernel's own module there is a record")
-    for key, entry in ours.items():
-        wanted = entry.get("expected")
-        what = key
-        if wanted is None:
-            other = entry.get("like", key)
-            wanted = intree.get(other, {}).get("seen", ["there is no record to compare with"])
-            what = key if other == key else f"{key} is like that of ({other})"
-        elif key in intree:
-            continue
-        tap.check(wanted == entry["seen"], what, *difference(wanted, entry["seen"]))
-    tap.run()
-
-
 if __name__ == "__main__":
-    module = sys.argv[2]
-    if sys.argv[1] == "record":
-        record(sys.argv[3])
-    else:
-        compare()
+    import dropin_acts  # noqa: F401
+    record.main()

@@ -169,39 +169,30 @@ def procfs(name):
     return lines
 
 
+def laid_out(text):
+    """What a command printed, with JSON as one value a line."""
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return re.sub(r"^\d+: ", "N: ", text, flags=re.M).splitlines()
+    for one in parsed if isinstance(parsed, list) else []:
+        one.pop("ifindex", None)
+    return json.dumps(parsed, indent=1).splitlines()
+
+
 def told(commands):
-    """What commands print, one after the other; JSON is laid out."""
-    lines = []
-    for command in commands:
-        done = subprocess.run(command.split(), text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, check=False)
-        text = done.stdout
-        lines.append(f"$ {command} # {done.returncode}")
-        try:
-            parsed = json.loads(text)
-            for one in parsed if isinstance(parsed, list) else []:
-                one.pop("ifindex", None)
-            text = json.dumps(parsed, indent=1)
-        except ValueError:
-            text = re.sub(r"^\d+: ", "N: ", text, flags=re.M)
-        lines += text.splitlines()
+    """What commands print, by command. One shell for all: a process takes long to begin."""
+    script = "\n".join(f"{command} 2>&1; printf '# %s\\0' $?" for command in commands)
+    done = subprocess.run(["bash", "-c", script], text=True, stdout=subprocess.PIPE, check=True)
+    lines = {}
+    for command, text in zip(commands, done.stdout.split("\0")):
+        text, _, status = text.rpartition("# ")
+        lines[command] = [f"$ {command} # {status}"] + laid_out(text)
     return lines
 
 
-def ip(name):
-    return told([f"ip -d link show {name}", f"ip -d -j -s link show {name}",
-                 f"ip -brief address show dev {name}", f"ip -d address show dev {name}",
-                 "ip -o link show type wireguard", "ip -j netns list-id"])
-
-
-def ethtool(name):
-    return told([f"ethtool -i {name}", f"ethtool -k {name}", f"ethtool {name}",
-                 f"ethtool -S {name}"])
-
-
-def wg(name):
-    return told([f"wg show {name} dump", f"wg showconf {name}", f"wg show {name}",
-                 "wg show interfaces"])
+def flat(commands):
+    return [line for lines in told(commands).values() for line in lines]
 
 
 def sockets(port):
@@ -213,25 +204,39 @@ def sockets(port):
                 fields = line.split()
                 if int(fields[1].rsplit(":", 1)[1], 16) == port:
                     lines.append(f"{path}: {fields[1]} {fields[2]} state {fields[3]} uid {fields[7]} "
-                                 f"inode {fields[9]} references {fields[10]} drops {fields[12]}")
-    return lines + [re.sub(r"sk:\w+", "sk:some", re.sub(r"ino:[1-9]\d*", "ino:some", line))
-                    for line in told([f"ss -aunemH sport = :{port}"])]
+                                 f"{'no ' if fields[9] == '0' else ''}inode, references {fields[10]} drops {fields[12]}")
+    return lines
 
 
-def everything(name, port):
-    """All there is, by what it was read with."""
+def raw(name, port=0):
+    """What there is without a program to read it."""
     return {
         "GET_DEVICE": get_device(name),
         "GET_DEVICE by index": get_device(socket.if_nametoindex(name)),
         "RTM_GETLINK": get_link(name),
-        "ip": ip(name),
         "sysfs": sysfs(name),
         "procfs": procfs(name),
-        "ethtool": ethtool(name),
-        "wg": wg(name),
-        "nsids": [str(number) for number in sorted(nl.nsids())],
-        "sockets": sockets(port),
+        "nsids": sorted(nl.nsids()),
+        **({"sockets": sockets(port)} if port else {}),
     }
+
+
+def everything(name, port):
+    """All there is, by what it was read with."""
+    programs = {
+        "ip": [f"ip -d link show {name}", f"ip -d -j -s link show {name}",
+               f"ip -brief address show dev {name}", "ip -o link show type wireguard"],
+        "ethtool": [f"ethtool -i {name}", f"ethtool -k {name}", f"ethtool {name}"],
+        "wg": [f"wg show {name} dump", f"wg showconf {name}", f"wg show {name}"],
+        "ss": [f"ss -aunemH sport = :{port}"],
+    }
+    found = told([command for commands in programs.values() for command in commands])
+    shown = {what: [line for command in commands for line in found[command]]
+             for what, commands in programs.items()}
+    looked = raw(name, port)
+    looked["sockets"] += [re.sub(r"sk:\w+", "sk:some", re.sub(r"ino:[1-9]\d*", "ino:some", line))
+                          for line in shown.pop("ss")]
+    return {**looked, **shown}
 
 
 # --- what is announced ------------------------------------------------------------------
