@@ -23,7 +23,4 @@ for module in ${MODULES:-intree ours}; do
 done
 status=0
 python3 -B dropin.py compare "$records/1" "$records/2" || status=1
-if [ $n -gt 1 ] && [ "${MODULES:-intree ours}" = "intree ours" ]; then
-	use-module intree
-fi
 exit $status

@@ -12,8 +12,6 @@ import time
 import looks
 import netlink as nl
 import record
-import world
-from actor import Actor
 from record import Nets, is_ours, note, scenario
 from world import inside, ping, sh
 
@@ -84,7 +82,8 @@ class Sniffer:
 
 def again(address):
     """Has the endpoint set to what it is."""
-    return lambda: nl.wg_set("wg0", peers=[nl.peer(public_key("far"), endpoint=(address, FAR_PORT))])
+    key = public_key("far")
+    return lambda: nl.wg_set("wg0", peers=[nl.peer(key, endpoint=(address, FAR_PORT))]).or_raise()
 
 
 def down_and_up(between=lambda: None):
@@ -99,8 +98,7 @@ def setting(**words):
     return lambda: nl.wg_set("wg0", **words).or_raise()
 
 
-# What may make a device forget the address that its peer knows it by. The last two set what is not
-# there afterwards.
+# What may make a device forget the address that its peer knows it by.
 ACTS = {
     "nothing": lambda: None,
     "down and up": down_and_up(),
@@ -214,8 +212,9 @@ def counting():
         note("counting: replies", [ping("home", PEER, 2, count=5)])
         with inside("home"):
             note("counting: GET_DEVICE", looks.get_device("wg0"))
-            note("counting: statistics", [looks.read("/proc/self/net/dev_snmp6/wg0").partition(" / ")[2]]
-                 + looks.flat(["ip -j -s -s link show wg0"]))
+            note("counting: statistics", 
+                 # Its first line is the index.
+                 [looks.read("/proc/self/net/dev_snmp6/wg0").partition(" / ")[2]] + looks.flat(["ip -j -s -s link show wg0"]))
 
 
 # --- ports ------------------------------------------------------------------------------------
@@ -321,7 +320,7 @@ def saved():
                             if not line.startswith("TransitNetns")]
 
 
-def save(up):
+def save(up, tool):
     """Saves a device, changes it, and takes it down, which saves it again."""
     lines = []
     with open(FILE, "w", encoding="ascii") as file:
@@ -330,14 +329,15 @@ def save(up):
         lines += quick("up", "wg0")
     else:
         sh(f"""
-            wg setconf wg0 <(wg-quick strip wg0)
+            wg setconf wg0 <(grep -vE '^(Address|MTU|SaveConfig|PostUp)' {FILE})
             ip -batch - <<-'END'
 			addr add 10.0.0.1/24 dev wg0
 			addr add fd00::1/64 dev wg0
 			link set wg0 mtu 1300 up
 			END
         """)
-    lines += quick("save", "wg0") + saved()
+    if tool == "wg":
+        lines += quick("save", "wg0") + saved()
     nl.address_add("wg0", "10.0.5.1/24").or_raise()
     return lines + quick("down", "wg0") + saved()
 
@@ -345,21 +345,24 @@ def save(up):
 @scenario
 def wg_quick():
     """wg-quick saves all that a device has, wherever its sockets are."""
-    os.makedirs(os.path.dirname(FILE), exist_ok=True)
+    # In memory, since each save waits for the disk.
+    sh("mkdir -p /etc/wireguard; mount -t tmpfs none /etc/wireguard")
     for tool in ("wg", "wg-ours"):
         for way, command in {
                 "up": "true",
-                "moved": "ip -n away link add wg0 type wireguard; ip -n away link set wg0 netns home",
+                "moved": "ip -n away link add wg0 type wireguard; "
+                         "ip -n away link set wg0 netns home",
                 "its sockets moved": "ip -n home link add wg0 type wireguard",
         }.items():
-            if way == "its sockets moved" and not is_ours():
+            # wg-quick.sh brings devices up with ours.
+            if way == "its sockets moved" and not is_ours() or (way, tool) == ("up", "wg-ours"):
                 continue
             with Nets("home", "away") as nets:
                 nets.home(use_tool, tool)
                 sh(command)
                 if way == "its sockets moved":
                     nets.home(record.transit_to, "away")
-                note(f"wg-quick with {tool}: {way}", nets.home(save, way == "up"),
+                note(f"wg-quick with {tool}: {way}", nets.home(save, way == "up", tool),
                      **({"like": f"wg-quick with {tool}: moved"} if way == "its sockets moved"
                         else {}))
-    os.unlink(FILE)
+    sh("umount /etc/wireguard")

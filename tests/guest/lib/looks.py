@@ -140,7 +140,7 @@ def folder(path, mask=lambda name, text: text):
             short = os.path.relpath(at, path)
             lines.append(f"{short} = {mask(short, read(at))}" if os.access(at, os.R_OK)
                          else f"{short} cannot be read")
-        lines += [f"{os.path.relpath(os.path.join(where, name), path)} is a link" for name in folders
+        lines += [f"{name} in {os.path.relpath(where, path)} is a link" for name in folders
                   if os.path.islink(os.path.join(where, name))]
     return lines
 
@@ -203,8 +203,9 @@ def sockets(port):
             for line in list(file)[1:]:
                 fields = line.split()
                 if int(fields[1].rsplit(":", 1)[1], 16) == port:
-                    lines.append(f"{path}: {fields[1]} {fields[2]} state {fields[3]} uid {fields[7]} "
-                                 f"{'no ' if fields[9] == '0' else ''}inode, references {fields[10]} drops {fields[12]}")
+                    inode = "no inode" if fields[9] == "0" else "an inode"
+                    lines.append(f"{path}: {fields[1]} {fields[2]} state {fields[3]} uid {fields[7]}, "
+                                 f"{inode}, references {fields[10]} drops {fields[12]}")
     return lines
 
 
@@ -260,18 +261,18 @@ class Watch:
         self.uevents = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)
         self.uevents.bind((0, 1))
 
-    def heard(self, quiet=0.06):
-        """What it has heard up to now, until nothing comes for a while."""
-        return self._all(self.route, self._route, quiet) + self._all(self.uevents, self._udev, 0.01)
+    def heard(self):
+        """What it has heard up to now."""
+        return self._all(self.route, self._route) + self._all(self.uevents, self._udev)
 
     @staticmethod
-    def _all(sock, line, quiet):
-        sock.settimeout(quiet)
+    def _all(sock, line):
+        sock.setblocking(False)
         lines = []
         try:
             while True:
                 lines += line(sock.recv(1 << 17))
-        except socket.timeout:
+        except BlockingIOError:
             return lines
 
     @staticmethod
@@ -293,11 +294,12 @@ class Watch:
             if name.endswith("LINK"):
                 family, _, _, index, iff, change = struct.unpack_from("=BBHiII", payload)
                 found = [one.strip() for one in tree(payload[16:], LINK, index)]
-                line += f", family {family}, IFF {iff:#x}, change {change:#x}: " + ", ".join(
-                    one if one.split(" =")[0] in TOLD else one.split(" =")[0] for one in found)
+                lines.append(line + f", family {family}, IFF {iff:#x}, change {change:#x}")
+                lines += ["  " + one for one in found if one.split(" =")[0] in TOLD]
+                lines.append("  and " + " ".join(one.split(" =")[0] for one in found
+                                                 if one.split(" =")[0] not in TOLD))
             else:
                 header = {"ADDR": 8, "ROUT": 12, "NETC": 1, "NSID": 1}.get(name[3:7], 0)
                 rest = payload[(header + 3) & ~3:]
-                line += ": " + " ".join(str(kind) for _, kind, _ in nl.attrs(rest))
-            lines.append(line)
+                lines.append(line + ": " + " ".join(str(kind) for _, kind, _ in nl.attrs(rest)))
         return lines

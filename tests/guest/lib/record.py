@@ -102,8 +102,8 @@ def write(path):
 def difference(wanted, found):
     """The lines in which two differ, and where."""
     lines = list(difflib.unified_diff(wanted, found, n=0, lineterm=""))[2:]
-    if len(lines) > 24:
-        lines = lines[:24] + [f"and {len(lines) - 24} lines more"]
+    if len(lines) > 32:
+        lines = lines[:32] + [f"and {len(lines) - 32} lines more"]
     return lines
 
 
