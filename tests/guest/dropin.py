@@ -156,6 +156,7 @@ def large():
             one = nl.nest(0, nl.attr(1, key), nl.nest(9, *entries))
             nets.home(nl.wg_set, "wg0", peers=[one]).or_raise()
         note("many peers: GET_DEVICE", nets.home(looks.get_device, "wg0"))
+        note("many peers: wg show", nets.home(looks.flat, ["wg show wg0 allowed-ips"]))
         if is_ours():
             asked = nets.home(looks.get_device, "wg0", nl.attr(looks.WANTED, b""))
             note("many peers: our attributes are in the first message only",
