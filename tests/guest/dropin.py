@@ -296,7 +296,8 @@ def attempts():
             "a mark with a port": {"fwmark": 6, "port": PORT + 2},
             "flags": {"flags": nl.REPLACE_PEERS},
     }.items():
-        lines.append(f"SET {what}: {requests.said(nl.wg_set('wg0', **words))}")
+        # Ours points at the attribute as well.
+        lines.append(f"SET {what}: {nl.wg_set('wg0', **words).name}")
     return lines + [f"GET: {requests.said(requests.get(nl.string(2, 'wg0')))}"]
 
 

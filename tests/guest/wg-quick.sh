@@ -86,9 +86,8 @@ inside wg set wgq peer "$(wg genpsk)" allowed-ips 10.8.0.0/16
 check "save" inside wg-quick save wgq
 check "the file has the new peer" shows "10.8.0.0/16" "cat $conf"
 check "and the transit namespace" shows "TransitNetns = blue" "cat $conf"
-# A known flaw: wg-quick does not find the addresses of a device that has moved,
-# because its link-netnsid makes ip(8) write the name as wgq@NONE.
-sed -i 's/^\[Interface\]/&\nAddress = 10.7.0.1\/24/' $conf
+check "and the addresses" shows "Address = 10.7.0.1/24" "cat $conf"
+check "of both families" shows "Address = fd00:7::1/64" "cat $conf"
 check "down" inside wg-quick down wgq
 check "the device is gone" hides wgq "inside ip link"
 check "its rules are, too" hides 51820 "inside ip rule"
