@@ -39,6 +39,7 @@ pub(crate) unsafe trait HasWaiter: Room {
 macro_rules! impl_has_waiter {
     ($type:ty { self.$field:ident }) => {
         // SAFETY: The function compiles only if the field has the right type.
+        #[allow(unsafe_code)]
         unsafe impl $crate::kernel::waiter::HasWaiter for $type {
             const OFFSET: usize = {
                 #[allow(dead_code)]
