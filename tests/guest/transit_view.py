@@ -106,7 +106,7 @@ def creds(pair):
 def scope_of(device, peer):
     """The zone of a peer's endpoint as the kernel has it."""
     address = device["peers"][house.public[peer]]["endpoint"]
-    return struct.unpack_from("=I", address, 24)[0] if len(address) == 28 else None
+    return struct.unpack_from("=I", address, 24)[0] if address and len(address) == 28 else None
 
 
 def scope():
@@ -147,10 +147,17 @@ def comes_back(what, who, zone, commands=("setconf",)):
 
 def goes_over(cable):
     """Packets reach the peer at fe80::2, and by that cable: far knows on which they came."""
+    with inside("far"):
+        nl.link_up("wg6").or_raise()
+    # For a new session.
+    root(nl.link_down, "wg0").or_raise()
+    root(nl.link_up, "wg0").or_raise()
     through = world.reaches(alice.net, f"{INSIDE[6]}.2")
     with inside("far"):
         seen = scope_of(nl.wg_get("wg6"), "hers")
         wanted = socket.if_nametoindex(cable)
+        # Else it would write later, when the endpoint is another, and be followed.
+        nl.link_down("wg6").or_raise()
     check(through and seen == wanted, f"packets go that way, to far's {cable}", through, seen)
 
 
@@ -318,6 +325,8 @@ def without_traffic(row):
 @scenario
 def transit():
     """Who has sockets here, and whose devices they are for."""
+    with inside("far"):
+        nl.link_up("wg6").or_raise()
     alice.device()
     nl.nsid_set(alice.net, 77).or_raise()
     for name, up in (("wg8", True), ("wg9", False)):
@@ -387,7 +396,8 @@ def transit_refused():
 
 # --- many ---------------------------------------------------------------------------------
 
-MANY, BOUGHT, FIRST = 260, 40, 20000
+# The tool gets some 340 in a message.
+MANY, BOUGHT, FIRST = 360, 20, 20000
 
 
 def make_many(first, count, buy=False):
@@ -501,35 +511,29 @@ def coming_and_going(everybody, ours, buyer):
           sorted(set(rows) ^ (stayed | set(new))))
 
 
-def churn(first, seconds):
-    """Makes devices in the netns crowd and removes them again, for a while; how many."""
-    rounds = 0
+def churn(name, rounds):
+    """Makes a device in the netns crowd and removes it again, so many times."""
     with inside("crowd"):
-        def once():
-            nonlocal rounds
-            make_many(first, 5)
-            remove(range(first, first + 5))
-            rounds += 1
-        world.until(once, seconds / (4 if world.debugs() else 1), 0)
-    return rounds
+        for _ in range(rounds):
+            make_many(name, 1)
+            remove([name])
 
 
 def churning():
     """The same by the tool, at random."""
-    before = set(listed())
-    restless = Actor()
-    restless.start(churn, FIRST + 1000, 1)
+    before, restless = set(listed()), FIRST + 1000
+    other = Actor()
+    other.start(churn, restless, 12)
     problems, tries = [], 0
-    while not restless.has_answered():
+    while not other.has_answered():
         tries += 1
         found = set(listed())
-        if not before <= found or any(port - FIRST not in range(1000, 1005)
-                                      for port in found - before):
+        if found - {restless} != before:
             problems.append(sorted(before ^ found))
-    rounds = restless.result()
-    restless.end()
-    check(not problems and tries > 1 and rounds > 1,
-          "wg lists all that stay while others are made and removed", tries, rounds, *problems)
+    other.result()
+    other.end()
+    check(not problems and tries, "wg lists all that stay while others are made and removed", tries,
+          *problems)
 
 
 # --- what wg says -------------------------------------------------------------------------
@@ -565,8 +569,9 @@ def marks():
     check(status == 0 and err.startswith("Warning: fwmark is kept but not applied"),
           "a mark of hers brings a warning", err)
     check(mark(alice.owner) == "0x7" + note, "and is shown so", mark(alice.owner))
-    ours, stock = alice.owner.wg("show", "wg0", "dump")[1], alice.owner(sh, "wg show wg0 dump")
-    check(ours == stock, "but not to scripts", ours, stock)
+    ours, stock = (text.splitlines()[0] for text in (
+        alice.owner.wg("show", "wg0", "dump")[1], alice.owner(sh, "wg show wg0 dump")))
+    check(ours == stock and ours.endswith("\t0x7"), "but not to scripts", ours, stock)
     status, _, err = root.wg("set", "wg0", "fwmark", 8)
     check(status == 0 and not err and mark(alice.owner) == "0x8", "root's is applied",
           err, mark(alice.owner))
