@@ -6,13 +6,14 @@ import os
 import re
 import socket
 import time
+from typing import NamedTuple
 
 import house
 import netlink as nl
 from house import AF, BOTH, FAR, INSIDE, NAMES, PORT, User, all_go_on, make_cgroup
 from stream import Stream
 from tap import check, note, scenario, skip
-from world import sh
+from world import inside, sh
 
 DEVICES = 50
 
@@ -100,30 +101,58 @@ def backlog():
     return int(number) << {None: 0, "K": 10, "M": 20}[unit]
 
 
-def send_fast(kind, address, seconds, sockets):
-    """Sends by so many sockets whatever can be sent."""
+def send_fast(kind, address, port, seconds, sockets):
+    """Sends by so many sockets whatever can be sent; how many packets that was."""
     socks = [socket.socket(kind, socket.SOCK_DGRAM) for _ in range(sockets)]
     data = bytes(1200)
+    sent = 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for sock in socks:
             with contextlib.suppress(OSError):
                 for _ in range(10):
-                    sock.sendto(data, socket.MSG_DONTWAIT, (address, 9))
+                    sock.sendto(data, socket.MSG_DONTWAIT, (address, port))
+                    sent += 1
         time.sleep(0.001)
     for sock in socks:
         sock.close()
+    return sent
 
 
-def peak(who, *what, seconds=0.8):
-    """The most that has waited in the queue, and in the tunnel's sockets, while somebody sends fast."""
-    who.start(send_fast, *what[:2], seconds, what[2])
+class Peak(NamedTuple):
+    """What becomes of what somebody sends fast."""
+    queued: int  # the most bytes that have waited in the queue
+    held: int  # and in the tunnel's sockets
+    sent: int  # packets
+    arrived: int
+
+
+def peak(who, kind, address, sockets, seconds=0.8):
+    """Has somebody send fast over a slow link, which is none any more when that is done."""
+    with inside("far"):
+        receiver = socket.socket(kind, socket.SOCK_DGRAM)
+    receiver.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+    receiver.bind((address, 0))
+    with receiver, slow_link("2mbit"):
+        who.start(send_fast, kind, address, receiver.getsockname()[1], seconds, sockets)
+        queued, held = watch(who)
+        sh("tc qdisc change dev out root tbf rate 1gbit burst 64k limit 64m")
+        sent, arrived = who.result(), 0
+        receiver.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            while arrived < sent:
+                receiver.recv(2000)
+                arrived += 1
+        return Peak(queued, held, sent, arrived)
+
+
+def watch(who):
+    """The most that waits, up to the end of what somebody does."""
     queued, held = 0, 0
     while not who.has_answered():
         queued = max(queued, backlog())
         text = sh(f"ss -Huanm sport = :{PORT}")
         held = max([held, *(int(number) for number in re.findall(r"skmem:\(.*?,t(\d+)", text))])
-    who.result()
     return queued, held
 
 
@@ -143,17 +172,20 @@ def slow():
     all_go_on(her)
     limit = sndbuf()
     for family in BOTH:
-        with slow_link("2mbit"):
-            plain, _ = peak(her.program, AF[family], FAR[family][0], 1)
-        with slow_link("2mbit"):
-            tunnel, held = peak(her.owner, socket.AF_INET, f"{INSIDE[family]}.2", 8)
-        note(f"{NAMES[family]}: {plain} bytes of her program's have waited, {tunnel} of the tunnel's; "
-             f"its socket held {held}, and may hold {limit}")
-        check(20000 < plain <= limit, f"the queue holds a buffer's worth of her program's, "
+        plain = peak(her.program, AF[family], FAR[family][0], 1)
+        tunnel = peak(her.owner, socket.AF_INET, f"{INSIDE[family]}.2", 8)
+        note(f"{NAMES[family]}: {plain.queued} bytes of her program's have waited, {tunnel.queued} of "
+             f"the tunnel's; its socket held {tunnel.held}, and may hold {limit}")
+        check(20000 < plain.queued <= limit, f"the queue holds a buffer's worth of her program's, "
               f"{NAMES[family]}", plain, limit)
-        check(20000 < tunnel <= 2 * limit, f"and of the tunnel's, whoever sends through it, "
+        check(20000 < tunnel.queued <= 2 * limit, f"and of the tunnel's, whoever sends through it, "
               f"{NAMES[family]}", tunnel, limit)
-        check(held <= 2 * limit, f"that is what its socket holds, {NAMES[family]}", held, limit)
+        check(tunnel.held <= 2 * limit, f"that is what its socket holds, {NAMES[family]}", tunnel,
+              limit)
+        check(plain.arrived == plain.sent, f"what her program was let send arrives, {NAMES[family]}",
+              plain)
+        check(tunnel.arrived == tunnel.sent, f"who sends by the tunnel is held back as well, so that "
+              f"nothing is lost, {NAMES[family]}", tunnel)
         found = all_go_on(her)
         check(found == house.EVERYTHING, f"then all goes on, {NAMES[family]}", found)
 

@@ -47,14 +47,18 @@ def down():
     check(her.sockets() == first, "down again, it has the same", first, her.sockets())
 
     # Now each end has a session: what far sends is sent.
-    before = received(her)
+    before, heard = received(her), heard_from(her)
     refused = {family: is_refused(family) for family in BOTH}
     with inside("far"):
         for family in BOTH:
-            sh(f"ping -c 3 -i 0.01 -W 0.2 {house.INSIDE[family]}.1 || :")
+            for _ in range(2):
+                sh(f"ping -c 3 -i 0.01 -W 0.2 {house.INSIDE[family]}.1 || :")
+                # And without one it sends handshakes.
+                meet_anew(family)
     found = her.sockets()
     check(not any(refused.values()), "what is sent to it meanwhile finds a port", refused)
     check(all(not one.waiting for one in found.values()), "and does not wait in the sockets", found)
+    check(heard_from(her) == heard, "it is not looked at", heard, heard_from(her))
     her.owner(nl.link_up, "wg0").or_raise()
     time.sleep(0.2)
     check(received(her) == before, "nor does it arrive later", before, received(her))
@@ -68,6 +72,20 @@ def received(her):
     with inside(her.net), open("/proc/self/net/dev", encoding="ascii") as file:
         return next(int(line.split(":")[1].split()[1]) for line in file
                     if line.strip().startswith("wg0:"))
+
+
+def meet_anew(family):
+    """Has the far end know her as before, but for the session."""
+    key = house.public["hers"]
+    nl.wg_set(f"wg{family}", peers=[
+        nl.peer(key, flags=1),
+        nl.peer(key, endpoint=("10.9.0.1" if family == 4 else "fd09::1", PORT),
+                allowed=[f"{house.INSIDE[family]}.1/32"])]).or_raise()
+
+
+def heard_from(her):
+    """What her device counts as received from its peers."""
+    return {one["endpoint"]: one["rx"] for one in her.get()["peers"].values()}
 
 
 def is_refused(family):
