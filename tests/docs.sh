@@ -40,7 +40,7 @@ def names(paths, pattern):
 
 GUESTS = {os.path.basename(path)[:-3] for path in glob.glob("tests/guest/*.sh")}
 PYTHON = {suite: glob.glob(f"tests/guest/{suite.replace('-', '_')}.py")
-          + glob.glob(f"tests/guest/{suite}/*.py")
+          + glob.glob(f"tests/guest/{suite}_*.py") + glob.glob(f"tests/guest/{suite}/*.py")
           for suite in GUESTS}
 # A scenario is marked as one, by `scenario` or what calls that.
 SCENARIOS = {suite: names(paths, r"^@(?:scenario|with_\w+)\n(?:@.*\n)*def (\w+)")
