@@ -59,8 +59,8 @@ intree: ## the module as it would lie in a kernel tree, to DIR (target/intree/fi
 	@echo "the files are in $(or $(DIR),target/intree/files)"
 
 .PHONY: intree-try
-intree-try: ## build it as a part of Debian's kernel source (AS=m, or y)
-	@tools/kernel/intree --try $(AS)
+intree-try: ## build it as a part of Debian's kernel source (TRY=m, or y)
+	@tools/kernel/intree --try $(TRY)
 
 # --- our wg ------------------------------------------------------------------
 
