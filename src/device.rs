@@ -14,7 +14,7 @@ use crate::{
         crypto::KernelCrypto,
         debug,
         lock::{new_rw, RwSem},
-        napi::Napi,
+        napi::Started,
         netdev::{self, LinkKind, NetDevice, NetRef, Rtnl, Totals},
         notifier::{Events, Notifiers},
         rcu::{self, BoxSlot, RcuArc},
@@ -52,7 +52,7 @@ pub(crate) type DeviceRef = NetRef<Device>;
 /// What is configured, behind the device's configuration lock.
 pub(crate) struct Config {
     /// Oldest first, which is by number.
-    pub(crate) peers: KVVec<RcuArc<Peer>>,
+    pub(crate) peers: KVVec<Started<Peer>>,
     /// Changes with every change of configuration.
     pub(crate) generation: u32,
     pub(crate) spare: Spare,
@@ -171,7 +171,7 @@ impl netdev::Driver for Device {
         // What it has encrypted is passed on, and that may find that a session wants to be renewed.
         dev.crypt_wq.flush();
         for peer in &config.peers {
-            Napi::settle(peer);
+            peer.settle();
             // Nobody looks after these when the interface has gone, and the transit namespace goes. By
             // which of our addresses a peer was heard is good for when it comes back.
             peer.endpoint.forget_routes();
