@@ -17,6 +17,7 @@ use crate::{
         napi::Started,
         netdev::{self, LinkKind, NetDevice, NetRef, Rtnl, Totals},
         notifier::{Events, Notifiers},
+        once::impl_has_static,
         rcu::{self, BoxSlot, RcuArc},
         ring::Received,
         skb::Skb,
@@ -99,21 +100,15 @@ pub(crate) struct Device {
     pub(crate) handshake_send_wq: Workqueue,
 }
 
-static KIND: LinkKind<Device> = LinkKind::new();
-
-/// What the kernel knows of WireGuard devices.
-pub(crate) fn kind() -> &'static LinkKind<Device> {
-    &KIND
+impl_has_static! {
+    Device: LinkKind<Device>;
+    Machine: Notifiers<Machine>;
 }
 
 impl netdev::Driver for Device {
     const KIND: &'static CStr = c"wireguard";
     const OVERHEAD: u32 = DATA_MIN_LEN as u32 + 8 + 40;
     const PADDING: u32 = PADDING as u32;
-
-    fn kind() -> &'static LinkKind<Self> {
-        kind()
-    }
 
     fn create<'a>(dev: &'a NetDevice, rtnl: &'a Rtnl) -> impl PinInit<Self, Error> + 'a {
         let name = dev.name(rtnl);
@@ -216,16 +211,9 @@ impl netdev::Driver for Device {
 /// What happens to devices when the machine sleeps or is cloned.
 pub(crate) struct Machine;
 
-static NOTIFIERS: Notifiers<Machine> = Notifiers::new();
-
-/// Word of the machine's being suspended, or cloned.
-pub(crate) fn notifiers() -> &'static Notifiers<Machine> {
-    &NOTIFIERS
-}
-
 fn for_each_peer(act: impl Fn(&Dev, &RcuArc<Peer>)) {
     let rtnl = Rtnl::lock();
-    kind().for_each(&rtnl, |dev| {
+    LinkKind::<Device>::for_each(&rtnl, |dev| {
         for peer in &dev.config.lock().peers {
             act(dev, peer);
         }

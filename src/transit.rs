@@ -20,6 +20,7 @@ use crate::{
         genl::{Attr, Extack, Request},
         net::{self, Net},
         netdev::Rtnl,
+        once::impl_has_static,
         rcu::{self, RcuArc},
         sysctl::{NetSwitch, Switch},
         udp::{self, Denied, MaySend, Sockets},
@@ -65,20 +66,13 @@ pub(crate) fn new_generation() -> u64 {
 /// `net.wireguard.transit_credentials`.
 pub(crate) struct Credentials;
 
-static CREDENTIALS: NetSwitch<Credentials> = NetSwitch::new();
-
-/// What the kernel knows of it.
-pub(crate) fn credentials() -> &'static NetSwitch<Credentials> {
-    &CREDENTIALS
+impl_has_static! {
+    Credentials: NetSwitch<Credentials>;
 }
 
 impl Switch for Credentials {
     const FOLDER: &'static CStr = c"net/wireguard";
     const NAME: &'static CStr = c"transit_credentials";
-
-    fn of_nets() -> &'static NetSwitch<Self> {
-        credentials()
-    }
 }
 
 /// Makes sockets; a port that nobody asked for may be exchanged for another one.
@@ -336,7 +330,7 @@ impl Facts for Sender<'_> {
     }
 
     fn credentials_count(&self) -> bool {
-        self.net.is_some_and(|net| credentials().is_on(net))
+        self.net.is_some_and(NetSwitch::<Credentials>::is_on)
     }
 
     fn has_ipv6(&self) -> bool {

@@ -9,6 +9,7 @@ use super::{
     caps::Caller,
     net::{Net, User},
     netdev::{Dev, Driver, Found, NetDevice, Rtnl},
+    once::{Claim, Claimed, HasStatic},
 };
 use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit, ptr, slice};
 use kernel::{
@@ -449,7 +450,7 @@ pub(crate) enum Progress {
 }
 
 /// What a family does.
-pub(crate) trait Service: Sized + 'static {
+pub(crate) trait Service: HasStatic<Family<Self>> + Sized + 'static {
     /// The devices that it is about.
     type Device: Driver;
     /// The family's name.
@@ -468,8 +469,6 @@ pub(crate) trait Service: Sized + 'static {
     const SET_POLICY: &'static [Policy];
     /// Which attributes of theirs are wiped when they have been answered: paths of numbers.
     const SECRETS: &'static [&'static [u32]];
-    /// What the kernel knows of the family.
-    fn family() -> &'static Family<Self>;
 
     /// Which device a request is about.
     fn which<'a>(request: &Request<'a>) -> Result<Which<'a>>;
@@ -522,10 +521,15 @@ impl Messages<'_> {
     }
 }
 
-/// A family as the kernel knows it, in a static of the driver's.
+/// A family as the kernel knows it, in the static of its service.
+///
+/// # Invariants
+///
+/// While somebody has the `claim` the C structures belong to the kernel.
 pub(crate) struct Family<S: Service> {
     family: UnsafeCell<bindings::genl_family>,
     ops: UnsafeCell<[bindings::genl_split_ops; 3]>,
+    claim: Claim,
     _service: PhantomData<S>,
 }
 
@@ -591,22 +595,26 @@ impl<S: Service> Family<S> {
         Self {
             family: UnsafeCell::new(family),
             ops: UnsafeCell::new([get, set, list]),
+            claim: Claim::new(),
             _service: PhantomData,
         }
     }
 
-    /// Makes the family known to the kernel until the result is dropped.
-    pub(crate) fn register(&'static self, module: &'static ThisModule) -> Result<Serving<S>> {
-        // SAFETY: Not registered yet, so nobody else looks at it; everything is static.
+    /// Makes the family known to the kernel until the result is dropped. `EBUSY`: it is.
+    pub(crate) fn register(module: &'static ThisModule) -> Result<Serving<S>> {
+        let this = S::get_static();
+        let claimed = this.claim.take()?;
+        // SAFETY: Not registered, as nobody else got this far, so nobody else looks at it; everything is
+        // static.
         unsafe {
-            let family = self.family.get();
+            let family = this.family.get();
             (*family).module = module.as_ptr().cast();
-            (*family).split_ops = self.ops.get().cast();
+            (*family).split_ops = this.ops.get().cast();
             (*family).n_split_ops = 3;
             (*family).set_netnsok(1);
             to_result(bindings::genl_register_family(family))?;
         }
-        Ok(Serving(self))
+        Ok(Serving(this, claimed))
     }
 
     unsafe extern "C" fn doit(skb: *mut bindings::sk_buff, info: *mut bindings::genl_info) -> i32 {
@@ -680,7 +688,8 @@ impl<S: Service> Family<S> {
                 _ => return ENODEV.to_errno(),
             };
             let flags = bindings::NLM_F_MULTI as i32;
-            let header = bindings::wg_genlmsg_put(skb, cb, S::family().family.get(), flags, S::GET);
+            let family = S::get_static().family.get();
+            let header = bindings::wg_genlmsg_put(skb, cb, family, flags, S::GET);
             if header.is_null() {
                 return EMSGSIZE.to_errno();
             }
@@ -723,7 +732,7 @@ impl<S: Service> Family<S> {
             let mut messages = Messages {
                 skb,
                 cb,
-                family: S::family().family.get(),
+                family: S::get_static().family.get(),
                 command: S::LIST,
                 _dump: PhantomData,
             };
@@ -737,7 +746,10 @@ impl<S: Service> Family<S> {
 }
 
 /// Keeps a [`Family`] registered.
-pub(crate) struct Serving<S: Service>(&'static Family<S>);
+pub(crate) struct Serving<S: Service>(
+    &'static Family<S>,
+    #[expect(dead_code, reason = "dropped last")] Claimed,
+);
 
 impl<S: Service> Drop for Serving<S> {
     fn drop(&mut self) {

@@ -9,6 +9,7 @@ use super::{
     bindings,
     errno::EOPNOTSUPP,
     net::Net,
+    once::{Claim, Claimed, HasStatic},
     rcu,
     skb::{Skb, DATA_HEADROOM},
 };
@@ -259,11 +260,9 @@ impl NetDevice {
 }
 
 /// A kind of network device.
-pub(crate) trait Driver: Send + Sync + Sized + 'static {
+pub(crate) trait Driver: HasStatic<LinkKind<Self>> + Send + Sync + Sized + 'static {
     /// The kind's name, as in `ip link add type NAME`.
     const KIND: &'static CStr;
-    /// What the kernel knows of the kind.
-    fn kind() -> &'static LinkKind<Self>;
     /// Bytes that the tunnel adds to each packet, UDP and IPv6 headers included.
     const OVERHEAD: u32;
     /// Packets grow to a multiple of this.
@@ -451,7 +450,7 @@ impl<D: Driver> Found<D> {
         // belong to `D` alone; a device is found only once it is registered, which is after its
         // private part was initialised.
         unsafe {
-            if !ptr::eq((*dev.as_ptr()).netdev_ops, D::kind().ops.get()) {
+            if !ptr::eq((*dev.as_ptr()).netdev_ops, D::get_static().ops.get()) {
                 bindings::wg_dev_put(dev.as_ptr());
                 return Err(EOPNOTSUPP);
             }
@@ -481,11 +480,11 @@ impl<D: Driver> Found<D> {
     }
 }
 
-/// A kind of device as the kernel knows it, in a static of the driver's.
+/// A kind of device as the kernel knows it, in the static of its driver.
 ///
 /// # Invariants
 ///
-/// From registration to unregistration the C structures belong to the kernel. `devices` begins a
+/// While somebody has the `claim` the C structures belong to the kernel. `devices` begins a
 /// list, linked by `next`, of all devices of the kind that are not destroyed; it changes under
 /// RTNL.
 pub(crate) struct LinkKind<D: Driver> {
@@ -494,6 +493,7 @@ pub(crate) struct LinkKind<D: Driver> {
     pernet: UnsafeCell<bindings::pernet_operations>,
     devtype: UnsafeCell<bindings::device_type>,
     devices: AtomicPtr<Dev<D>>,
+    claim: Claim,
 }
 
 // SAFETY: The structures are handed to the kernel, which locks for itself; the list is under RTNL.
@@ -537,25 +537,28 @@ impl<D: Driver> LinkKind<D> {
             pernet: UnsafeCell::new(pernet),
             devtype: UnsafeCell::new(devtype),
             devices: AtomicPtr::new(ptr::null_mut()),
+            claim: Claim::new(),
         }
     }
 
-    /// Makes the kind known to the kernel until the result is dropped.
-    pub(crate) fn register(&'static self) -> Result<Registration<D>> {
-        // SAFETY: The structures are static, and filled in.
+    /// Makes the kind known to the kernel until the result is dropped. `EBUSY`: it is.
+    pub(crate) fn register() -> Result<Registration<D>> {
+        let this = D::get_static();
+        let claimed = this.claim.take()?;
+        // SAFETY: The structures are static, filled in, and not registered, as nobody else got this far.
         unsafe {
-            to_result(bindings::register_pernet_device(self.pernet.get()))?;
-            if let Err(error) = to_result(bindings::rtnl_link_register(self.link.get())) {
-                bindings::unregister_pernet_device(self.pernet.get());
+            to_result(bindings::register_pernet_device(this.pernet.get()))?;
+            if let Err(error) = to_result(bindings::rtnl_link_register(this.link.get())) {
+                bindings::unregister_pernet_device(this.pernet.get());
                 return Err(error);
             }
         }
-        Ok(Registration(self))
+        Ok(Registration(this, claimed))
     }
 
     /// Calls `act` for every device of the kind, the newest first.
-    pub(crate) fn for_each(&self, _rtnl: &Rtnl, mut act: impl FnMut(&Dev<D>)) {
-        let mut next = self.devices.load(Ordering::Relaxed);
+    pub(crate) fn for_each(_rtnl: &Rtnl, mut act: impl FnMut(&Dev<D>)) {
+        let mut next = D::get_static().devices.load(Ordering::Relaxed);
         // SAFETY: Under RTNL no device leaves the list, and those on it are not destroyed.
         while let Some(dev) = unsafe { next.as_ref() } {
             act(dev);
@@ -563,8 +566,8 @@ impl<D: Driver> LinkKind<D> {
         }
     }
 
-    fn unlist(&self, _rtnl: &Rtnl, gone: &Dev<D>) {
-        let mut link = &self.devices;
+    fn unlist(_rtnl: &Rtnl, gone: &Dev<D>) {
+        let mut link = &D::get_static().devices;
         loop {
             let this = link.load(Ordering::Relaxed);
             if ptr::eq(this, gone) {
@@ -590,7 +593,7 @@ impl<D: Driver> LinkKind<D> {
 
     unsafe extern "C" fn setup(dev: *mut bindings::net_device) {
         const FEATURES: u64 = bindings::NETIF_F_WG;
-        let kind = D::kind();
+        let kind = D::get_static();
         // SAFETY: The device was allocated just now and is nobody else's yet.
         unsafe {
             bindings::wg_set_lltx(dev);
@@ -644,7 +647,7 @@ impl<D: Driver> LinkKind<D> {
             }? Error);
             (*private.cast::<MaybeUninit<_>>()).write_pin_init(init)?;
             bindings::netif_threaded_enable(dev);
-            let kind = D::kind();
+            let kind = D::get_static();
             // Before it can be found: whoever finds it may give it a link namespace, whose end looks
             // for it here.
             (*private)
@@ -658,7 +661,7 @@ impl<D: Driver> LinkKind<D> {
                     // whoever found it has let go.
                     (*dev).priv_destructor = Some(Self::destructor);
                 } else {
-                    kind.unlist(&Rtnl::held(), &*private);
+                    Self::unlist(&Rtnl::held(), &*private);
                     ptr::drop_in_place(private);
                 }
                 return Err(error);
@@ -677,7 +680,7 @@ impl<D: Driver> LinkKind<D> {
             {
                 let rtnl = Rtnl::lock();
                 D::close(&*private, &rtnl);
-                D::kind().unlist(&rtnl, &*private);
+                Self::unlist(&rtnl, &*private);
             }
             D::destroy(&*private);
             (*private).put();
@@ -712,7 +715,7 @@ impl<D: Driver> LinkKind<D> {
     unsafe extern "C" fn exit_rtnl(net: *mut bindings::net, _kill: *mut bindings::list_head) {
         // SAFETY: Called under RTNL.
         let rtnl = unsafe { Rtnl::held() };
-        D::kind().for_each(&rtnl, |dev| {
+        Self::for_each(&rtnl, |dev| {
             if ptr::eq(dev.link_net.load(Ordering::Relaxed), net) {
                 dev.link_net.store(ptr::null_mut(), Ordering::Relaxed);
                 D::link_net_gone(dev, &rtnl);
@@ -722,7 +725,10 @@ impl<D: Driver> LinkKind<D> {
 }
 
 /// Keeps a [`LinkKind`] registered.
-pub(crate) struct Registration<D: Driver>(&'static LinkKind<D>);
+pub(crate) struct Registration<D: Driver>(
+    &'static LinkKind<D>,
+    #[expect(dead_code, reason = "dropped last")] Claimed,
+);
 
 impl<D: Driver> Drop for Registration<D> {
     fn drop(&mut self) {
