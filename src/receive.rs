@@ -33,20 +33,21 @@ use core::{net::IpAddr, sync::atomic::Ordering};
 /// Takes a packet from a socket. Softirq context.
 pub(crate) fn packet(dev: &Dev, mut skb: Skb) {
     match strip_headers(&mut skb) {
-        Some(MessageType::Data) => data(dev, skb),
+        Some((MessageType::Data, ds)) => data(dev, skb, ds),
         Some(_) => handshake(dev, skb),
         None => skb.free(Fate::Dropped),
     }
 }
 
 /// Makes a packet begin and end with its message, of which as much is contiguous as its type has
-/// for a header. The outer headers stay readable. `None`: it is no message.
+/// for a header. The outer headers stay readable; the DS field in them comes with the type. `None`: it
+/// is no message.
 #[inline]
-fn strip_headers(skb: &mut Skb) -> Option<MessageType> {
-    {
+fn strip_headers(skb: &mut Skb) -> Option<(MessageType, u8)> {
+    let ds = {
         let view = skb.view();
-        IpHeader::parse_as(view.network(), view.protocol())?;
-    }
+        IpHeader::parse_as(view.network(), view.protocol())?.ds()
+    };
     let udp = skb.transport_offset()?;
     let (len, in_packet) = {
         let view = skb.view();
@@ -71,7 +72,7 @@ fn strip_headers(skb: &mut Skb) -> Option<MessageType> {
     let (kind, header) = classify(*skb.view().linear().first_chunk()?, payload as usize)?;
     // Pulled in with the outer headers, so that those are in the same buffer.
     let contiguous = start.checked_add(header as u32)?;
-    (skb.retreat(start) && skb.make_linear(contiguous) && skb.advance(start)).then_some(kind)
+    (skb.retreat(start) && skb.make_linear(contiguous) && skb.advance(start)).then_some((kind, ds))
 }
 
 /// Queues a handshake message, for which there is process context and patience.
@@ -106,8 +107,7 @@ fn handshake(dev: &Dev, skb: Skb) {
 
 /// Queues a data message for decryption.
 #[inline]
-fn data(dev: &Dev, mut skb: Skb) {
-    let ds = skb.received_ds();
+fn data(dev: &Dev, mut skb: Skb, ds: u8) {
     let Some(header) = DataHeader::parse(skb.view().linear()) else {
         return skb.free(Fate::Dropped);
     };

@@ -29,7 +29,7 @@ use kernel::prelude::*;
 /// Takes a packet from the stack.
 pub(crate) fn packet(dev: &Dev, mut skb: Skb) -> Result {
     let netdev = dev.netdev();
-    let Some(destination) = destination(&skb) else {
+    let Some(destination) = header(&skb.view()).map(IpHeader::destination) else {
         debug::often(netdev, c"Invalid IP packet");
         netdev.count(Stat::TxErrors, 1);
         return Err(EPROTONOSUPPORT);
@@ -64,10 +64,10 @@ pub(crate) fn packet(dev: &Dev, mut skb: Skb) -> Result {
     Ok(())
 }
 
+/// The header that a packet from the stack begins with.
 #[inline]
-fn destination(skb: &Skb) -> Option<core::net::IpAddr> {
-    let view = skb.view();
-    Some(IpHeader::parse_as(view.network(), view.protocol())?.destination())
+fn header<'a>(packet: &'a Packet<'_>) -> Option<IpHeader<'a>> {
+    IpHeader::parse_as(packet.network(), packet.protocol())
 }
 
 fn refuse(dev: &Dev, mut skb: Skb, error: Error) -> Result {
@@ -150,7 +150,8 @@ pub(crate) fn send_staged(peer: &RcuArc<Peer>) {
 #[inline]
 fn assign_counters(keypair: &Keypair, packets: &mut SkbList) -> bool {
     for mut packet in packets.iter_mut() {
-        let ds = packet.ecn_for_outer();
+        // There is none in an empty one.
+        let ds = header(&packet).map_or(0, IpHeader::ecn_for_outer);
         let Some(counter) = keypair.next_counter() else {
             return false;
         };

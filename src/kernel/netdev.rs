@@ -705,7 +705,7 @@ impl<D: Driver> LinkKind<D> {
         dev: *mut bindings::net_device,
     ) -> bindings::netdev_tx_t {
         // SAFETY: The device is registered, and the packet passes to the driver.
-        match unsafe { D::transmit(Self::dev(dev), Skb::from_raw(skb)) } {
+        match unsafe { D::transmit(Self::dev(dev), Skb::from_stack(skb)) } {
             Ok(()) => bindings::netdev_tx_NETDEV_TX_OK,
             // The stack takes a negative number for "consumed, but in vain".
             Err(error) => error.to_errno(),

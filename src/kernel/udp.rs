@@ -281,7 +281,7 @@ impl<D: Receiver> Sockets<D> {
     }
 
     unsafe extern "C" fn receive(sk: *mut bindings::sock, skb: *mut bindings::sk_buff) -> i32 {
-        // SAFETY: The packet passes to this function.
+        // SAFETY: The packet passes to this function. UDP has read the headers in front of it.
         let mut skb = unsafe { Skb::from_raw(skb) };
         // It is good for this read section only, and the packet goes to other tasks.
         skb.drop_route();
