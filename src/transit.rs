@@ -159,7 +159,12 @@ pub(crate) struct Change<'a> {
 }
 
 /// Refuses, with a reason that points at an attribute.
-fn refuse<T>(extack: Extack<'_>, attr: Attr<'_>, error: Error, reason: &'static CStr) -> Result<T> {
+fn refuse<'a, T>(
+    extack: Extack<'a>,
+    attr: Attr<'a>,
+    error: Error,
+    reason: &'static CStr,
+) -> Result<T> {
     extack.say_of(attr, reason);
     Err(error)
 }
@@ -267,7 +272,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn refuse(&self, refusal: Refusal, extack: Extack<'_>) -> Error {
+    fn refuse(&self, refusal: Refusal, extack: Extack<'a>) -> Error {
         match refusal.culprit().and_then(|culprit| self.culprit(culprit)) {
             Some(attr) => extack.say_of(attr, refusal.words()),
             None => extack.say(refusal.words()),
@@ -277,7 +282,7 @@ impl<'a> Change<'a> {
 
     /// Asks what no look at a socket can tell: whether its holder, who sends the request, may send
     /// where the device will send.
-    fn probe(&self, net: &Net, owner: Owner, extack: Extack<'_>) -> Result {
+    fn probe(&self, net: &Net, owner: Owner, extack: Extack<'a>) -> Result {
         for version in [Version::V4, Version::V6] {
             let Some(&(_, attr)) = self.credential(version) else {
                 continue;
@@ -353,13 +358,13 @@ fn explain(Denied(_, error): Denied, owner: Owner, extack: Extack<'_>) -> Error 
 }
 
 /// Carries out what a request says about sockets, all of it or nothing.
-pub(crate) fn apply(
+pub(crate) fn apply<'a>(
     dev: &Dev,
     rtnl: &Rtnl,
     config: &mut Config,
-    change: Change<'_>,
+    change: Change<'a>,
     caller: Caller<'_>,
-    extack: Extack<'_>,
+    extack: Extack<'a>,
 ) -> Result {
     let before = dev.link_net(rtnl);
     let net = change.net.as_ref().or(before.as_ref());
