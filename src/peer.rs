@@ -50,7 +50,6 @@ use kernel::{
 pub(crate) struct Peer {
     /// Higher than that of every peer before it.
     pub(crate) id: u64,
-    pub(crate) device: DeviceRef,
     pub(crate) public_key: PublicKey,
     dead: AtomicBool,
     cpu: Sticky,
@@ -94,6 +93,8 @@ pub(crate) struct Peer {
     handshake_work: Work<Peer, { Peer::HANDSHAKE_WORK }>,
     #[pin]
     clear_work: Work<Peer, { Peer::CLEAR_WORK }>,
+    // Last, since dropped last: it keeps what the others work on.
+    pub(crate) device: DeviceRef,
 }
 
 impl_chained! {
