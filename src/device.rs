@@ -24,7 +24,6 @@ use crate::{
         udp::Sockets,
         workqueue::{Kind, ParallelQueue, Workqueue},
     },
-    keypair::Keypair,
     peer::Peer,
     peer_table::PeerTable,
     protocol::{
@@ -89,9 +88,9 @@ pub(crate) struct Device {
     /// Handshake messages that came in and are not dealt with.
     pub(crate) handshakes_waiting: AtomicU32,
     #[pin]
-    pub(crate) encrypt: ParallelQueue<InFlight<Keypair>, Encrypt>,
+    pub(crate) encrypt: ParallelQueue<InFlight<Encrypt>, Encrypt>,
     #[pin]
-    pub(crate) decrypt: ParallelQueue<InFlight<Keypair>, Decrypt>,
+    pub(crate) decrypt: ParallelQueue<InFlight<Decrypt>, Decrypt>,
     #[pin]
     pub(crate) handshakes: ParallelQueue<Received<Device>, ReceiveHandshakes>,
     // Last, since dropped last: the queues above cancel their work on them.

@@ -21,7 +21,7 @@ use crate::{
         waiter::{impl_has_waiter, Room, Waiter},
         workqueue,
     },
-    keypair::{Keypair, Keypairs},
+    keypair::Keypairs,
     protocol::{
         allowed_ips::OwnerList,
         constants::{Instant, REKEY_TIMEOUT},
@@ -30,7 +30,8 @@ use crate::{
         noise::Handshake,
         timers::TimerState,
     },
-    receive, send,
+    receive::{self, Decrypt},
+    send::{self, Encrypt},
     timers::Timers,
     transit,
 };
@@ -60,10 +61,10 @@ pub(crate) struct Peer {
     pub(crate) staged: SharedList,
     /// Packets that are being encrypted, in order.
     #[pin]
-    pub(crate) tx: OrderedQueue<Keypair>,
+    pub(crate) tx: OrderedQueue<Encrypt>,
     /// Packets that are being decrypted, in order.
     #[pin]
-    pub(crate) rx: OrderedQueue<Keypair>,
+    pub(crate) rx: OrderedQueue<Decrypt>,
     /// For room in the send buffer, where packets wait that are encrypted.
     #[pin]
     room: Waiter<Peer>,
@@ -277,11 +278,8 @@ impl Peer {
         // The transit namespace may go before whoever still has a reference.
         peer.endpoint.forget_source();
         // It may have been stopped with packets left, which refer to the peer by their session.
-        for queue in [&peer.tx, &peer.rx] {
-            if let Some(mut rest) = queue.drain() {
-                while rest.next().is_some() {}
-            }
-        }
+        peer.tx.clear();
+        peer.rx.clear();
     }
 
     /// Ends what a peer does of its own accord, and forgets its handshake, sessions and packets that

@@ -8,7 +8,7 @@ use crate::{
     handshake,
     ip::{IpHeader, UdpHeader, IPV4_HEADER_LEN, IPV6_HEADER_LEN, UDP_HEADER_LEN},
     kernel::{
-        batch::{Batch, InFlight, Outcome},
+        batch::{Batch, InFlight, Outcome, Stage},
         debug,
         napi::PollContext,
         netdev::Stat,
@@ -126,20 +126,26 @@ fn data(dev: &Dev, mut skb: Skb, ds: u8) {
     let Some(batch) = Batch::new(list, keypair) else {
         return;
     };
-    // A full queue drops the packet.
-    let Ok(work) = peer.rx.push(batch) else {
-        return;
-    };
-    if let Err(work) = dev.decrypt.push(work, &dev.crypt_wq) {
-        finish(work, Outcome::Failed);
+    // A full queue drops the packet, and so does a full ring, by which it has failed.
+    if let Ok(work) = peer.rx.push(batch) {
+        drop(dev.decrypt.push(work, &dev.crypt_wq));
     }
 }
 
 /// Decrypts.
 pub(crate) struct Decrypt;
 
-impl Job<InFlight<Keypair>> for Decrypt {
-    fn run(mut work: InFlight<Keypair>) {
+impl Stage for Decrypt {
+    type Context = Keypair;
+
+    #[inline]
+    fn finished(keypair: &Keypair) {
+        keypair.peer.schedule_delivery();
+    }
+}
+
+impl Job<InFlight<Self>> for Decrypt {
+    fn run(mut work: InFlight<Self>) {
         let (mut packets, keypair) = work.packets();
         let opened = packets.all(|mut packet| {
             let counter = packet.control().nonce;
@@ -147,21 +153,12 @@ impl Job<InFlight<Keypair>> for Decrypt {
                 .receiving_key()
                 .is_some_and(|key| packet.open(counter, key))
         });
-        finish(
-            work,
-            if opened {
-                Outcome::Done
-            } else {
-                Outcome::Failed
-            },
-        );
+        work.finish(if opened {
+            Outcome::Done
+        } else {
+            Outcome::Failed
+        });
     }
-}
-
-/// Ends the parallel stage of a packet and wakes the peer's serial one.
-#[inline]
-fn finish(work: InFlight<Keypair>, outcome: Outcome) {
-    work.finish(outcome).peer.schedule_delivery();
 }
 
 /// Delivers what is decrypted, in order, up to `budget` packets. Returns how many there were.

@@ -7,7 +7,7 @@ use crate::{
     handshake,
     ip::IpHeader,
     kernel::{
-        batch::{Batch, InFlight, Outcome},
+        batch::{Batch, InFlight, Outcome, Stage},
         debug,
         errno::{EDESTADDRREQ, ENOKEY, EPROTONOSUPPORT},
         netdev::Stat,
@@ -170,12 +170,9 @@ fn encrypt(peer: &RcuArc<Peer>, packets: SkbList, keypair: RcuArc<Keypair>) {
         return;
     }
     let dev = &peer.device;
-    // A full queue drops the batch.
-    let Ok(work) = peer.tx.push(batch) else {
-        return;
-    };
-    if let Err(work) = dev.encrypt.push(work, &dev.crypt_wq) {
-        finish(work, Outcome::Failed);
+    // A full queue drops the batch, and so does a full ring, by which it has failed.
+    if let Ok(work) = peer.tx.push(batch) {
+        drop(dev.encrypt.push(work, &dev.crypt_wq));
     }
     drop(bh);
 }
@@ -183,18 +180,24 @@ fn encrypt(peer: &RcuArc<Peer>, packets: SkbList, keypair: RcuArc<Keypair>) {
 /// Encrypts.
 pub(crate) struct Encrypt;
 
-impl Job<InFlight<Keypair>> for Encrypt {
-    fn run(mut work: InFlight<Keypair>) {
+impl Stage for Encrypt {
+    type Context = Keypair;
+
+    #[inline]
+    fn finished(keypair: &Keypair) {
+        queue_transmission(&keypair.peer);
+    }
+}
+
+impl Job<InFlight<Self>> for Encrypt {
+    fn run(mut work: InFlight<Self>) {
         let (mut packets, keypair) = work.packets();
         let sealed = packets.all(|mut packet| seal(&mut packet, keypair));
-        finish(
-            work,
-            if sealed {
-                Outcome::Done
-            } else {
-                Outcome::Failed
-            },
-        );
+        work.finish(if sealed {
+            Outcome::Done
+        } else {
+            Outcome::Failed
+        });
     }
 }
 
@@ -209,13 +212,6 @@ fn seal(packet: &mut Packet<'_>, keypair: &Keypair) -> bool {
         packet.scrub(true);
     }
     sealed
-}
-
-/// Ends the parallel stage of a batch and wakes the peer's serial one.
-#[inline]
-fn finish(work: InFlight<Keypair>, outcome: Outcome) {
-    let keypair = work.finish(outcome);
-    queue_transmission(&keypair.peer);
 }
 
 /// Has [`transmit_finished`] called.
