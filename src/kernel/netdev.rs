@@ -277,14 +277,21 @@ pub(crate) trait Driver: HasStatic<LinkKind<Self>> + Send + Sync + Sized + 'stat
     /// A packet is to be sent.
     fn transmit(dev: &Dev<Self>, skb: Skb) -> Result;
     /// The device is no interface any more, and nobody can find it. Sockets that it has still are to
-    /// be closed: who looks after those of a namespace that goes will not find it either.
+    /// be closed, or the machine stops: who looks after those of a namespace that goes will not find it
+    /// either.
     fn close(dev: &Dev<Self>, rtnl: &Rtnl);
     /// The device has gone. All references that the driver's own objects hold to it are to be
     /// dropped, directly or by what was started; whoever calls this waits for them.
     fn destroy(dev: &Dev<Self>);
-    /// The link namespace is going. It is forgotten already.
+    /// The link namespace is going. It is forgotten already. Sockets that the device has there are to be
+    /// closed, or the machine stops: what they look at is freed next.
     fn link_net_gone(dev: &Dev<Self>, rtnl: &Rtnl);
 }
+
+/// In how many namespaces sockets of a device can be: those that it had and those that it gets.
+const NETS: usize = 2;
+/// In place of a namespace: the device has gone where its sockets would not be closed.
+const NOWHERE: *mut bindings::net = NonNull::dangling().as_ptr();
 
 /// Devices of every kind are numbered from 1 on.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -295,7 +302,8 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 ///
 /// `dev` is the device that this is the private part of, and is valid while this exists. `refs` is
 /// one more than there are [`NetRef`]s, until the device is being destroyed. `link_net` is null or
-/// a namespace whose exit handler has not run yet; it changes under RTNL.
+/// a namespace whose exit handler has not run yet; it changes under RTNL. `nets` has the namespace of
+/// each [`InNet`], of which none is of a namespace whose exit handler has run.
 #[pin_data]
 pub(crate) struct Dev<D: Driver> {
     dev: NonNull<bindings::net_device>,
@@ -303,6 +311,7 @@ pub(crate) struct Dev<D: Driver> {
     #[pin]
     idle: Completion,
     link_net: AtomicPtr<bindings::net>,
+    nets: [AtomicPtr<bindings::net>; NETS],
     next: AtomicPtr<Dev<D>>,
     number: u64,
     #[pin]
@@ -356,6 +365,37 @@ impl<D: Driver> Dev<D> {
     pub(crate) fn set_link_net(&self, _rtnl: &Rtnl, net: &Net) {
         // INVARIANT: `net` is alive, so its exit handler is yet to run.
         self.link_net.store(net.as_ptr(), Ordering::Relaxed);
+    }
+
+    /// Has sockets of the device be in a namespace, as long as the result lives. `EBUSY`: they are in
+    /// too many, or it is too late.
+    pub(super) fn enter(&self, net: &Net) -> Result<InNet<D>> {
+        let (none, relaxed) = (ptr::null_mut(), Ordering::Relaxed);
+        // INVARIANT: `net` is alive, so its exit handler is yet to run.
+        let at = self.nets.iter().position(|place| {
+            place
+                .compare_exchange(none, net.as_ptr(), relaxed, relaxed)
+                .is_ok()
+        });
+        Ok(InNet {
+            at: at.ok_or(EBUSY)?,
+            dev: self.get(),
+        })
+    }
+
+    /// The exit handler of `net` is running. Under RTNL.
+    fn leave(&self, _rtnl: &Rtnl, net: *mut bindings::net) {
+        let is_left = |place: &AtomicPtr<_>| place.load(Ordering::Acquire) != net;
+        // A dead machine is better than one that looks at freed routes.
+        assert!(self.nets.iter().all(is_left), "sockets outlive their netns");
+    }
+
+    /// From here on no exit handler finds the device. Under RTNL.
+    fn leave_all(&self, _rtnl: &Rtnl) {
+        for place in &self.nets {
+            let net = place.swap(NOWHERE, Ordering::Acquire);
+            assert!(net.is_null(), "sockets outlive their interface");
+        }
     }
 
     fn put(&self) {
@@ -414,6 +454,34 @@ impl<D: Driver> Clone for NetRef<D> {
 impl<D: Driver> Drop for NetRef<D> {
     fn drop(&mut self) {
         (**self).put();
+    }
+}
+
+/// A reference to a device that has sockets in a namespace.
+///
+/// # Invariants
+///
+/// Place `at` among the device's `nets` belongs to it.
+pub(super) struct InNet<D: Driver> {
+    at: usize,
+    dev: NetRef<D>,
+}
+
+impl<D: Driver> Deref for InNet<D> {
+    type Target = Dev<D>;
+
+    #[inline]
+    fn deref(&self) -> &Dev<D> {
+        &self.dev
+    }
+}
+
+impl<D: Driver> Drop for InNet<D> {
+    fn drop(&mut self) {
+        if let Some(place) = self.dev.nets.get(self.at) {
+            // Release: the sockets are closed.
+            place.store(ptr::null_mut(), Ordering::Release);
+        }
     }
 }
 
@@ -640,6 +708,7 @@ impl<D: Driver> LinkKind<D> {
                 refs: Refcount::new(1),
                 idle <- Completion::new(),
                 link_net: AtomicPtr::new(link_net),
+                nets: [const { AtomicPtr::new(ptr::null_mut()) }; NETS],
                 next: AtomicPtr::new(ptr::null_mut()),
                 number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
                 data <- D::create(NetDevice::from_raw(raw.as_ptr()), &Rtnl::held()),
@@ -680,6 +749,7 @@ impl<D: Driver> LinkKind<D> {
             {
                 let rtnl = Rtnl::lock();
                 D::close(&*private, &rtnl);
+                (*private).leave_all(&rtnl);
                 Self::unlist(&rtnl, &*private);
             }
             D::destroy(&*private);
@@ -720,6 +790,7 @@ impl<D: Driver> LinkKind<D> {
                 dev.link_net.store(ptr::null_mut(), Ordering::Relaxed);
                 D::link_net_gone(dev, &rtnl);
             }
+            dev.leave(&rtnl, net);
         });
     }
 }
