@@ -173,9 +173,12 @@ lint: ## rustfmt for all Rust, clippy for the parts that run on the host
 		xargs -0 -r rustfmt --check --edition 2021
 	@cargo clippy --workspace --all-targets $(if $(wildcard Cargo.lock),--locked) -- -D warnings
 
+# The kernel's own driver in Rust that is as large as this one, where a kernel's source is.
+binder = $(lastword $(sort $(wildcard $(CACHE)/source/*/drivers/android/binder)))
+
 .PHONY: unsafe-report
-unsafe-report: ## every unsafe of the module, and its share of the code
-	@cargo run -q -p unsafe-report $(if $(wildcard Cargo.lock),--locked) -- src
+unsafe-report: ## every unsafe of the module, and its share of the code, next to Binder's
+	@cargo run -q -p unsafe-report $(if $(wildcard Cargo.lock),--locked) -- src $(if $(binder),"Binder=$(binder)")
 
 .PHONY: clean
 clean: ## remove what was built here, keep the cache

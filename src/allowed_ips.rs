@@ -93,36 +93,43 @@ impl AllowedIps {
             .is_some_and(|found| core::ptr::eq(found.value(), peer))
     }
 
+    /// The right to change them. `None`: `spare` belongs to another device.
+    fn writer<'a>(&'a self, spare: &'a mut Spare) -> Option<Writer<'a, PeerSlot>> {
+        Writer::new(&self.nodes, spare)
+    }
+
     /// Makes sure that so many ranges can be given to peers.
     pub(crate) fn reserve(&self, spare: &mut Spare, ranges: usize) -> Result {
         let nodes = ranges.saturating_mul(allowed_ips::NODES_PER_ENTRY);
-        Writer::new(&self.nodes, spare).reserve(nodes)
+        self.writer(spare).ok_or(EINVAL)?.reserve(nodes)
     }
 
     /// Gives a range to a peer, whoever had it before.
     pub(crate) fn insert(&self, spare: &mut Spare, prefix: Prefix, peer: &RcuArc<Peer>) -> Result {
+        let mut writer = self.writer(spare).ok_or(EINVAL)?;
         self.table
-            .insert(&mut Writer::new(&self.nodes, spare), prefix, peer.clone())
+            .insert(&mut writer, prefix, peer.clone())
             .map_err(|_| ENOMEM)
     }
 
     /// Takes a range from a peer, if it has it.
     pub(crate) fn remove(&self, spare: &mut Spare, prefix: Prefix, peer: &Peer) {
-        self.table.remove(
-            &mut Writer::new(&self.nodes, spare),
-            prefix,
-            &peer.allowed_ips,
-        );
+        if let Some(mut writer) = self.writer(spare) {
+            self.table.remove(&mut writer, prefix, &peer.allowed_ips);
+        }
     }
 
     /// Takes all its ranges from a peer.
     pub(crate) fn remove_all_of(&self, spare: &mut Spare, peer: &Peer) {
-        self.table
-            .remove_by_owner(&mut Writer::new(&self.nodes, spare), &peer.allowed_ips);
+        if let Some(mut writer) = self.writer(spare) {
+            self.table.remove_by_owner(&mut writer, &peer.allowed_ips);
+        }
     }
 
     /// Takes all ranges from all peers.
     pub(crate) fn clear(&self, spare: &mut Spare) {
-        self.table.clear(&mut Writer::new(&self.nodes, spare));
+        if let Some(mut writer) = self.writer(spare) {
+            self.table.clear(&mut writer);
+        }
     }
 }

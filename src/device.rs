@@ -14,16 +14,16 @@ use crate::{
         crypto::KernelCrypto,
         debug,
         lock::{new_rw, RwSem},
-        napi::Napi,
+        napi::Started,
         netdev::{self, LinkKind, NetDevice, NetRef, Rtnl, Totals},
         notifier::{Events, Notifiers},
+        once::impl_has_static,
         rcu::{self, BoxSlot, RcuArc},
         ring::Received,
         skb::Skb,
         udp::Sockets,
         workqueue::{Kind, ParallelQueue, Workqueue},
     },
-    keypair::Keypair,
     peer::Peer,
     peer_table::PeerTable,
     protocol::{
@@ -52,7 +52,7 @@ pub(crate) type DeviceRef = NetRef<Device>;
 /// What is configured, behind the device's configuration lock.
 pub(crate) struct Config {
     /// Oldest first, which is by number.
-    pub(crate) peers: KVVec<RcuArc<Peer>>,
+    pub(crate) peers: KVVec<Started<Peer>>,
     /// Changes with every change of configuration.
     pub(crate) generation: u32,
     pub(crate) spare: Spare,
@@ -88,9 +88,9 @@ pub(crate) struct Device {
     /// Handshake messages that came in and are not dealt with.
     pub(crate) handshakes_waiting: AtomicU32,
     #[pin]
-    pub(crate) encrypt: ParallelQueue<InFlight<Keypair>, Encrypt>,
+    pub(crate) encrypt: ParallelQueue<InFlight<Encrypt>, Encrypt>,
     #[pin]
-    pub(crate) decrypt: ParallelQueue<InFlight<Keypair>, Decrypt>,
+    pub(crate) decrypt: ParallelQueue<InFlight<Decrypt>, Decrypt>,
     #[pin]
     pub(crate) handshakes: ParallelQueue<Received<Device>, ReceiveHandshakes>,
     // Last, since dropped last: the queues above cancel their work on them.
@@ -99,21 +99,15 @@ pub(crate) struct Device {
     pub(crate) handshake_send_wq: Workqueue,
 }
 
-static KIND: LinkKind<Device> = LinkKind::new();
-
-/// What the kernel knows of WireGuard devices.
-pub(crate) fn kind() -> &'static LinkKind<Device> {
-    &KIND
+impl_has_static! {
+    Device: LinkKind<Device>;
+    Machine: Notifiers<Machine>;
 }
 
 impl netdev::Driver for Device {
     const KIND: &'static CStr = c"wireguard";
     const OVERHEAD: u32 = DATA_MIN_LEN as u32 + 8 + 40;
     const PADDING: u32 = PADDING as u32;
-
-    fn kind() -> &'static LinkKind<Self> {
-        kind()
-    }
 
     fn create<'a>(dev: &'a NetDevice, rtnl: &'a Rtnl) -> impl PinInit<Self, Error> + 'a {
         let name = dev.name(rtnl);
@@ -171,7 +165,7 @@ impl netdev::Driver for Device {
         // What it has encrypted is passed on, and that may find that a session wants to be renewed.
         dev.crypt_wq.flush();
         for peer in &config.peers {
-            Napi::settle(peer);
+            peer.settle();
             // Nobody looks after these when the interface has gone, and the transit namespace goes. By
             // which of our addresses a peer was heard is good for when it comes back.
             peer.endpoint.forget_routes();
@@ -216,16 +210,9 @@ impl netdev::Driver for Device {
 /// What happens to devices when the machine sleeps or is cloned.
 pub(crate) struct Machine;
 
-static NOTIFIERS: Notifiers<Machine> = Notifiers::new();
-
-/// Word of the machine's being suspended, or cloned.
-pub(crate) fn notifiers() -> &'static Notifiers<Machine> {
-    &NOTIFIERS
-}
-
 fn for_each_peer(act: impl Fn(&Dev, &RcuArc<Peer>)) {
     let rtnl = Rtnl::lock();
-    kind().for_each(&rtnl, |dev| {
+    LinkKind::<Device>::for_each(&rtnl, |dev| {
         for peer in &dev.config.lock().peers {
             act(dev, peer);
         }

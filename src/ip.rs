@@ -10,6 +10,11 @@ pub(crate) const IPV4_HEADER_LEN: u32 = 20;
 pub(crate) const IPV6_HEADER_LEN: u32 = 40;
 pub(crate) const UDP_HEADER_LEN: u32 = 8;
 
+/// Capable of congestion notification.
+const ECN_ECT_0: u8 = 2;
+/// Congestion experienced; the bits of the field, too.
+const ECN_CE: u8 = 3;
+
 /// An IP header.
 #[derive(Clone, Copy)]
 pub(crate) enum IpHeader<'a> {
@@ -77,6 +82,15 @@ impl<'a> IpHeader<'a> {
         match self {
             Self::V4(h) => h[1],
             Self::V6(h) => (be16([h[0], h[1]]) >> 4) as u8,
+        }
+    }
+
+    /// The DS field for a header around this one: none but the ECN bits that belong there (RFC 6040).
+    #[inline]
+    pub(crate) fn ecn_for_outer(self) -> u8 {
+        match self.ds() & ECN_CE {
+            ECN_CE => ECN_ECT_0,
+            ecn => ecn,
         }
     }
 }

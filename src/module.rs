@@ -31,7 +31,11 @@ mod transit;
 mod uapi;
 
 use crate::kernel::{
-    genl::Serving, netdev::Registration, notifier::Listening, rcu::SlabGuard, sysctl::Switches,
+    genl::{Family, Serving},
+    netdev::{LinkKind, Registration},
+    notifier::{Listening, Notifiers},
+    rcu::SlabGuard,
+    sysctl::{NetSwitch, Switches},
 };
 use ::kernel::prelude::*;
 
@@ -57,10 +61,10 @@ struct WireGuard {
 impl ::kernel::Module for WireGuard {
     fn init(module: &'static ThisModule) -> Result<Self> {
         let peers = peer::slab().create(c"wg_peer")?;
-        let notifiers = device::notifiers().register()?;
-        let credentials = transit::credentials().register()?;
-        let devices = device::kind().register()?;
-        let family = netlink::family().register(module)?;
+        let notifiers = Notifiers::register()?;
+        let credentials = NetSwitch::register()?;
+        let devices = LinkKind::register()?;
+        let family = Family::register(module)?;
         pr_info!("WireGuard 1.0.0 loaded\n");
         Ok(Self {
             _family: family,

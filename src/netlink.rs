@@ -15,6 +15,7 @@ use crate::{
             Cursor, Family, Home, Message, Messages, Policy, Progress, Request, Service, Which,
             EACH,
         },
+        once::impl_has_static,
     },
     protocol::constants::{KEY_LEN, SYMMETRIC_KEY_LEN},
     uapi::*,
@@ -82,11 +83,8 @@ const SET: &[Policy] = policies!(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6;
 /// The family.
 pub(crate) struct WireGuardFamily;
 
-static FAMILY: Family<WireGuardFamily> = Family::new();
-
-/// What the kernel knows of the family.
-pub(crate) fn family() -> &'static Family<WireGuardFamily> {
-    &FAMILY
+impl_has_static! {
+    WireGuardFamily: Family<WireGuardFamily>;
 }
 
 impl Service for WireGuardFamily {
@@ -103,10 +101,6 @@ impl Service for WireGuardFamily {
         &[WGDEVICE_A_PRIVATE_KEY],
         &[WGDEVICE_A_PEERS, EACH, WGPEER_A_PRESHARED_KEY],
     ];
-
-    fn family() -> &'static Family<Self> {
-        family()
-    }
 
     fn which<'a>(request: &Request<'a>) -> Result<Which<'a>> {
         let index = request.attr(WGDEVICE_A_IFINDEX);

@@ -12,8 +12,8 @@ use crate::{
         crypto::KernelCrypto,
         debug,
         lock::{new_rw, new_spinlock_bh, RwSem},
-        napi::{impl_has_napi, Napi},
-        netdev::Stat,
+        napi::{impl_has_napi, Napi, Started},
+        netdev::{NetDevice, Stat},
         rcu::{self, BhGuard, RcuArc, Shared, Slab},
         skb::{SharedList, SkbList},
         table::{impl_chained, ChainLink},
@@ -21,7 +21,7 @@ use crate::{
         waiter::{impl_has_waiter, Room, Waiter},
         workqueue,
     },
-    keypair::{Keypair, Keypairs},
+    keypair::Keypairs,
     protocol::{
         allowed_ips::OwnerList,
         constants::{Instant, REKEY_TIMEOUT},
@@ -30,7 +30,8 @@ use crate::{
         noise::Handshake,
         timers::TimerState,
     },
-    receive, send,
+    receive::{self, Decrypt},
+    send::{self, Encrypt},
     timers::Timers,
     transit,
 };
@@ -43,14 +44,13 @@ use kernel::{
 
 /// A peer.
 ///
-/// References: the device's list, the table of public keys, allowed IPs and NAPI each have one
+/// References: the device's list (for NAPI), the table of public keys and allowed IPs each have one
 /// until the peer is removed; so has each of its sessions, and the index table while a handshake is
 /// in progress; work that is queued has one while it is.
 #[pin_data]
 pub(crate) struct Peer {
     /// Higher than that of every peer before it.
     pub(crate) id: u64,
-    pub(crate) device: DeviceRef,
     pub(crate) public_key: PublicKey,
     dead: AtomicBool,
     cpu: Sticky,
@@ -61,10 +61,10 @@ pub(crate) struct Peer {
     pub(crate) staged: SharedList,
     /// Packets that are being encrypted, in order.
     #[pin]
-    pub(crate) tx: OrderedQueue<Keypair>,
+    pub(crate) tx: OrderedQueue<Encrypt>,
     /// Packets that are being decrypted, in order.
     #[pin]
-    pub(crate) rx: OrderedQueue<Keypair>,
+    pub(crate) rx: OrderedQueue<Decrypt>,
     /// For room in the send buffer, where packets wait that are encrypted.
     #[pin]
     room: Waiter<Peer>,
@@ -94,6 +94,8 @@ pub(crate) struct Peer {
     handshake_work: Work<Peer, { Peer::HANDSHAKE_WORK }>,
     #[pin]
     clear_work: Work<Peer, { Peer::CLEAR_WORK }>,
+    // Last, since dropped last: it keeps what the others work on.
+    pub(crate) device: DeviceRef,
 }
 
 impl_chained! {
@@ -207,12 +209,13 @@ impl Peer {
 
     /// Adds a peer to a device, which takes that there is room in the list of peers.
     pub(crate) fn add(dev: &Dev, config: &mut Config, peer: &RcuArc<Self>) -> Result {
+        let peer = Napi::start(peer.clone()).ok_or(EEXIST)?;
+        let found = peer.clone();
         config
             .peers
-            .push_within_capacity(peer.clone())
+            .push_within_capacity(peer)
             .map_err(|_| ENOMEM)?;
-        Napi::start(peer.clone(), dev.netdev());
-        dev.by_key.insert(config, peer.clone());
+        dev.by_key.insert(config, found);
         Ok(())
     }
 
@@ -224,14 +227,17 @@ impl Peer {
         {
             dev.allowed_ips.remove_all_of(&mut config.spare, peer);
             peer.make_dead(dev);
-            drop(config.peers.remove(at));
+            let Ok(removed) = config.peers.remove(at) else {
+                return;
+            };
             rcu::synchronize();
-            Self::bury(dev, config, core::slice::from_ref(peer));
+            Self::end_work(dev, config, core::slice::from_ref(&removed));
+            Self::bury(removed);
         }
     }
 
     /// Removes all peers, and has `list` take the place of theirs.
-    pub(crate) fn remove_all(dev: &Dev, config: &mut Config, list: KVVec<RcuArc<Self>>) {
+    pub(crate) fn remove_all(dev: &Dev, config: &mut Config, list: KVVec<Started<Self>>) {
         let peers = core::mem::replace(&mut config.peers, list);
         if peers.is_empty() {
             return;
@@ -242,7 +248,8 @@ impl Peer {
             peer.make_dead(dev);
         }
         rcu::synchronize();
-        Self::bury(dev, config, &peers);
+        Self::end_work(dev, config, &peers);
+        peers.into_iter().for_each(Self::bury);
     }
 
     /// Takes a peer out of what it can be found by. After a grace period, nobody who checks
@@ -254,7 +261,7 @@ impl Peer {
 
     /// Ends what dead peers are still doing. It is done for all of them together, since each step
     /// waits.
-    fn bury(dev: &Dev, config: &Config, peers: &[RcuArc<Self>]) {
+    fn end_work(dev: &Dev, config: &Config, peers: &[Started<Self>]) {
         // A handshake that is being answered may still complete; being dead, the peer gets no session.
         for peer in peers {
             Self::fall_silent(peer);
@@ -263,17 +270,16 @@ impl Peer {
         // Packets that entered a queue before are first encrypted or decrypted, then passed on.
         dev.crypt_wq.flush();
         dev.crypt_wq.flush();
-        for peer in peers {
-            Napi::stop(peer);
-            // The transit namespace may go before whoever still has a reference.
-            peer.endpoint.forget_source();
-            // It may have been stopped with packets left, which refer to the peer by their session.
-            for queue in [&peer.tx, &peer.rx] {
-                if let Some(mut rest) = queue.drain() {
-                    while rest.next().is_some() {}
-                }
-            }
-        }
+    }
+
+    /// Takes a dead peer's means of delivery, and what refers to it.
+    fn bury(peer: Started<Self>) {
+        let peer = peer.stop();
+        // The transit namespace may go before whoever still has a reference.
+        peer.endpoint.forget_source();
+        // It may have been stopped with packets left, which refer to the peer by their session.
+        peer.tx.clear();
+        peer.rx.clear();
     }
 
     /// Ends what a peer does of its own accord, and forgets its handshake, sessions and packets that
@@ -389,5 +395,9 @@ impl crate::kernel::napi::Poll for Peer {
         budget: u32,
     ) -> u32 {
         receive::deliver(this, context, budget)
+    }
+
+    fn netdev(&self) -> &NetDevice {
+        self.device.netdev()
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     handshake,
     ip::{IpHeader, UdpHeader, IPV4_HEADER_LEN, IPV6_HEADER_LEN, UDP_HEADER_LEN},
     kernel::{
-        batch::{Batch, InFlight, Outcome},
+        batch::{Batch, InFlight, Outcome, Stage},
         debug,
         napi::PollContext,
         netdev::Stat,
@@ -33,20 +33,21 @@ use core::{net::IpAddr, sync::atomic::Ordering};
 /// Takes a packet from a socket. Softirq context.
 pub(crate) fn packet(dev: &Dev, mut skb: Skb) {
     match strip_headers(&mut skb) {
-        Some(MessageType::Data) => data(dev, skb),
+        Some((MessageType::Data, ds)) => data(dev, skb, ds),
         Some(_) => handshake(dev, skb),
         None => skb.free(Fate::Dropped),
     }
 }
 
 /// Makes a packet begin and end with its message, of which as much is contiguous as its type has
-/// for a header. The outer headers stay readable. `None`: it is no message.
+/// for a header. The outer headers stay readable; the DS field in them comes with the type. `None`: it
+/// is no message.
 #[inline]
-fn strip_headers(skb: &mut Skb) -> Option<MessageType> {
-    {
+fn strip_headers(skb: &mut Skb) -> Option<(MessageType, u8)> {
+    let ds = {
         let view = skb.view();
-        IpHeader::parse_as(view.network(), view.protocol())?;
-    }
+        IpHeader::parse_as(view.network(), view.protocol())?.ds()
+    };
     let udp = skb.transport_offset()?;
     let (len, in_packet) = {
         let view = skb.view();
@@ -71,7 +72,7 @@ fn strip_headers(skb: &mut Skb) -> Option<MessageType> {
     let (kind, header) = classify(*skb.view().linear().first_chunk()?, payload as usize)?;
     // Pulled in with the outer headers, so that those are in the same buffer.
     let contiguous = start.checked_add(header as u32)?;
-    (skb.retreat(start) && skb.make_linear(contiguous) && skb.advance(start)).then_some(kind)
+    (skb.retreat(start) && skb.make_linear(contiguous) && skb.advance(start)).then_some((kind, ds))
 }
 
 /// Queues a handshake message, for which there is process context and patience.
@@ -106,8 +107,7 @@ fn handshake(dev: &Dev, skb: Skb) {
 
 /// Queues a data message for decryption.
 #[inline]
-fn data(dev: &Dev, mut skb: Skb) {
-    let ds = skb.received_ds();
+fn data(dev: &Dev, mut skb: Skb, ds: u8) {
     let Some(header) = DataHeader::parse(skb.view().linear()) else {
         return skb.free(Fate::Dropped);
     };
@@ -126,20 +126,26 @@ fn data(dev: &Dev, mut skb: Skb) {
     let Some(batch) = Batch::new(list, keypair) else {
         return;
     };
-    // A full queue drops the packet.
-    let Ok(work) = peer.rx.push(batch) else {
-        return;
-    };
-    if let Err(work) = dev.decrypt.push(work, &dev.crypt_wq) {
-        finish(work, Outcome::Failed);
+    // A full queue drops the packet, and so does a full ring, by which it has failed.
+    if let Ok(work) = peer.rx.push(batch) {
+        drop(dev.decrypt.push(work, &dev.crypt_wq));
     }
 }
 
 /// Decrypts.
 pub(crate) struct Decrypt;
 
-impl Job<InFlight<Keypair>> for Decrypt {
-    fn run(mut work: InFlight<Keypair>) {
+impl Stage for Decrypt {
+    type Context = Keypair;
+
+    #[inline]
+    fn finished(keypair: &Keypair) {
+        keypair.peer.schedule_delivery();
+    }
+}
+
+impl Job<InFlight<Self>> for Decrypt {
+    fn run(mut work: InFlight<Self>) {
         let (mut packets, keypair) = work.packets();
         let opened = packets.all(|mut packet| {
             let counter = packet.control().nonce;
@@ -147,21 +153,12 @@ impl Job<InFlight<Keypair>> for Decrypt {
                 .receiving_key()
                 .is_some_and(|key| packet.open(counter, key))
         });
-        finish(
-            work,
-            if opened {
-                Outcome::Done
-            } else {
-                Outcome::Failed
-            },
-        );
+        work.finish(if opened {
+            Outcome::Done
+        } else {
+            Outcome::Failed
+        });
     }
-}
-
-/// Ends the parallel stage of a packet and wakes the peer's serial one.
-#[inline]
-fn finish(work: InFlight<Keypair>, outcome: Outcome) {
-    work.finish(outcome).peer.schedule_delivery();
 }
 
 /// Delivers what is decrypted, in order, up to `budget` packets. Returns how many there were.

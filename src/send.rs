@@ -7,7 +7,7 @@ use crate::{
     handshake,
     ip::IpHeader,
     kernel::{
-        batch::{Batch, InFlight, Outcome},
+        batch::{Batch, InFlight, Outcome, Stage},
         debug,
         errno::{EDESTADDRREQ, ENOKEY, EPROTONOSUPPORT},
         netdev::Stat,
@@ -29,7 +29,7 @@ use kernel::prelude::*;
 /// Takes a packet from the stack.
 pub(crate) fn packet(dev: &Dev, mut skb: Skb) -> Result {
     let netdev = dev.netdev();
-    let Some(destination) = destination(&skb) else {
+    let Some(destination) = header(&skb.view()).map(IpHeader::destination) else {
         debug::often(netdev, c"Invalid IP packet");
         netdev.count(Stat::TxErrors, 1);
         return Err(EPROTONOSUPPORT);
@@ -64,10 +64,10 @@ pub(crate) fn packet(dev: &Dev, mut skb: Skb) -> Result {
     Ok(())
 }
 
+/// The header that a packet from the stack begins with.
 #[inline]
-fn destination(skb: &Skb) -> Option<core::net::IpAddr> {
-    let view = skb.view();
-    Some(IpHeader::parse_as(view.network(), view.protocol())?.destination())
+fn header<'a>(packet: &'a Packet<'_>) -> Option<IpHeader<'a>> {
+    IpHeader::parse_as(packet.network(), packet.protocol())
 }
 
 fn refuse(dev: &Dev, mut skb: Skb, error: Error) -> Result {
@@ -150,7 +150,8 @@ pub(crate) fn send_staged(peer: &RcuArc<Peer>) {
 #[inline]
 fn assign_counters(keypair: &Keypair, packets: &mut SkbList) -> bool {
     for mut packet in packets.iter_mut() {
-        let ds = packet.ecn_for_outer();
+        // There is none in an empty one.
+        let ds = header(&packet).map_or(0, IpHeader::ecn_for_outer);
         let Some(counter) = keypair.next_counter() else {
             return false;
         };
@@ -169,12 +170,9 @@ fn encrypt(peer: &RcuArc<Peer>, packets: SkbList, keypair: RcuArc<Keypair>) {
         return;
     }
     let dev = &peer.device;
-    // A full queue drops the batch.
-    let Ok(work) = peer.tx.push(batch) else {
-        return;
-    };
-    if let Err(work) = dev.encrypt.push(work, &dev.crypt_wq) {
-        finish(work, Outcome::Failed);
+    // A full queue drops the batch, and so does a full ring, by which it has failed.
+    if let Ok(work) = peer.tx.push(batch) {
+        drop(dev.encrypt.push(work, &dev.crypt_wq));
     }
     drop(bh);
 }
@@ -182,18 +180,24 @@ fn encrypt(peer: &RcuArc<Peer>, packets: SkbList, keypair: RcuArc<Keypair>) {
 /// Encrypts.
 pub(crate) struct Encrypt;
 
-impl Job<InFlight<Keypair>> for Encrypt {
-    fn run(mut work: InFlight<Keypair>) {
+impl Stage for Encrypt {
+    type Context = Keypair;
+
+    #[inline]
+    fn finished(keypair: &Keypair) {
+        queue_transmission(&keypair.peer);
+    }
+}
+
+impl Job<InFlight<Self>> for Encrypt {
+    fn run(mut work: InFlight<Self>) {
         let (mut packets, keypair) = work.packets();
         let sealed = packets.all(|mut packet| seal(&mut packet, keypair));
-        finish(
-            work,
-            if sealed {
-                Outcome::Done
-            } else {
-                Outcome::Failed
-            },
-        );
+        work.finish(if sealed {
+            Outcome::Done
+        } else {
+            Outcome::Failed
+        });
     }
 }
 
@@ -208,13 +212,6 @@ fn seal(packet: &mut Packet<'_>, keypair: &Keypair) -> bool {
         packet.scrub(true);
     }
     sealed
-}
-
-/// Ends the parallel stage of a batch and wakes the peer's serial one.
-#[inline]
-fn finish(work: InFlight<Keypair>, outcome: Outcome) {
-    let keypair = work.finish(outcome);
-    queue_transmission(&keypair.peer);
 }
 
 /// Has [`transmit_finished`] called.

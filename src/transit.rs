@@ -20,6 +20,7 @@ use crate::{
         genl::{Attr, Extack, Request},
         net::{self, Net},
         netdev::Rtnl,
+        once::impl_has_static,
         rcu::{self, RcuArc},
         sysctl::{NetSwitch, Switch},
         udp::{self, Denied, MaySend, Sockets},
@@ -65,20 +66,13 @@ pub(crate) fn new_generation() -> u64 {
 /// `net.wireguard.transit_credentials`.
 pub(crate) struct Credentials;
 
-static CREDENTIALS: NetSwitch<Credentials> = NetSwitch::new();
-
-/// What the kernel knows of it.
-pub(crate) fn credentials() -> &'static NetSwitch<Credentials> {
-    &CREDENTIALS
+impl_has_static! {
+    Credentials: NetSwitch<Credentials>;
 }
 
 impl Switch for Credentials {
     const FOLDER: &'static CStr = c"net/wireguard";
     const NAME: &'static CStr = c"transit_credentials";
-
-    fn of_nets() -> &'static NetSwitch<Self> {
-        credentials()
-    }
 }
 
 /// Makes sockets; a port that nobody asked for may be exchanged for another one.
@@ -165,7 +159,12 @@ pub(crate) struct Change<'a> {
 }
 
 /// Refuses, with a reason that points at an attribute.
-fn refuse<T>(extack: Extack<'_>, attr: Attr<'_>, error: Error, reason: &'static CStr) -> Result<T> {
+fn refuse<'a, T>(
+    extack: Extack<'a>,
+    attr: Attr<'a>,
+    error: Error,
+    reason: &'static CStr,
+) -> Result<T> {
     extack.say_of(attr, reason);
     Err(error)
 }
@@ -273,7 +272,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn refuse(&self, refusal: Refusal, extack: Extack<'_>) -> Error {
+    fn refuse(&self, refusal: Refusal, extack: Extack<'a>) -> Error {
         match refusal.culprit().and_then(|culprit| self.culprit(culprit)) {
             Some(attr) => extack.say_of(attr, refusal.words()),
             None => extack.say(refusal.words()),
@@ -283,7 +282,7 @@ impl<'a> Change<'a> {
 
     /// Asks what no look at a socket can tell: whether its holder, who sends the request, may send
     /// where the device will send.
-    fn probe(&self, net: &Net, owner: Owner, extack: Extack<'_>) -> Result {
+    fn probe(&self, net: &Net, owner: Owner, extack: Extack<'a>) -> Result {
         for version in [Version::V4, Version::V6] {
             let Some(&(_, attr)) = self.credential(version) else {
                 continue;
@@ -336,7 +335,7 @@ impl Facts for Sender<'_> {
     }
 
     fn credentials_count(&self) -> bool {
-        self.net.is_some_and(|net| credentials().is_on(net))
+        self.net.is_some_and(NetSwitch::<Credentials>::is_on)
     }
 
     fn has_ipv6(&self) -> bool {
@@ -359,13 +358,13 @@ fn explain(Denied(_, error): Denied, owner: Owner, extack: Extack<'_>) -> Error 
 }
 
 /// Carries out what a request says about sockets, all of it or nothing.
-pub(crate) fn apply(
+pub(crate) fn apply<'a>(
     dev: &Dev,
     rtnl: &Rtnl,
     config: &mut Config,
-    change: Change<'_>,
+    change: Change<'a>,
     caller: Caller<'_>,
-    extack: Extack<'_>,
+    extack: Extack<'a>,
 ) -> Result {
     let before = dev.link_net(rtnl);
     let net = change.net.as_ref().or(before.as_ref());

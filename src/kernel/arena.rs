@@ -13,7 +13,7 @@ use super::bindings;
 use crate::protocol::allowed_ips::{Arena, ArenaMut, Node, NodeId, Slot};
 use core::{
     ptr,
-    sync::atomic::{AtomicPtr, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU64, Ordering},
 };
 use kernel::{page::PAGE_SIZE, prelude::*};
 
@@ -33,6 +33,8 @@ const CHUNKS: usize = 27 << SAME_LOG;
 /// The chunk of index `i` is null or an [`allocate`]d array of `1 << size_log(i)` initialised nodes.
 pub(crate) struct Nodes<V> {
     chunks: [AtomicPtr<Node<V>>; CHUNKS],
+    /// Of the [`Spare`] that they are given out from; 0: none yet.
+    spare: AtomicU64,
 }
 
 // SAFETY: Owned memory, like a `Box<[Node<V>]>` for each chunk.
@@ -40,7 +42,8 @@ unsafe impl<V: Send> Send for Nodes<V> {}
 // SAFETY: As above.
 unsafe impl<V: Send + Sync> Sync for Nodes<V> {}
 
-/// Numbers that are free, or will be; for the writer.
+/// Numbers of nodes that are free, or will be; for the writer. It is tied to the nodes that it is
+/// first used with.
 pub(crate) struct Spare {
     /// First `ready` numbers that may be given out, then `waiting` ones that may be once the grace
     /// period `cookie` has passed, then ones for the grace period after that. The capacity is
@@ -50,13 +53,18 @@ pub(crate) struct Spare {
     waiting: usize,
     cookie: usize,
     chunks: usize,
+    /// Not that of any other; 0: it is tied to no nodes yet.
+    id: u64,
 }
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl<V> Nodes<V> {
     /// No nodes.
     pub(crate) const fn new() -> Self {
         Self {
             chunks: [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS],
+            spare: AtomicU64::new(0),
         }
     }
 }
@@ -167,6 +175,7 @@ impl Spare {
             waiting: 0,
             cookie: 0,
             chunks: 0,
+            id: 0,
         }
     }
 
@@ -202,15 +211,26 @@ impl Spare {
 }
 
 /// The arena in the hands of its only writer.
+///
+/// # Invariants
+///
+/// The two are tied to each other.
 pub(crate) struct Writer<'a, V> {
     nodes: &'a Nodes<V>,
     spare: &'a mut Spare,
 }
 
 impl<'a, V: Slot + Default> Writer<'a, V> {
-    /// Whoever has the spare numbers of an arena is its writer.
-    pub(crate) fn new(nodes: &'a Nodes<V>, spare: &'a mut Spare) -> Self {
-        Self { nodes, spare }
+    /// Whoever has the spare numbers of an arena is its writer. `None`: these are of another.
+    pub(crate) fn new(nodes: &'a Nodes<V>, spare: &'a mut Spare) -> Option<Self> {
+        let relaxed = Ordering::Relaxed;
+        if spare.id == 0 {
+            let id = NEXT_ID.fetch_add(1, relaxed);
+            nodes.spare.compare_exchange(0, id, relaxed, relaxed).ok()?;
+            spare.id = id;
+        }
+        // INVARIANT: Nodes are tied once, and no two spares have the same number.
+        (nodes.spare.load(relaxed) == spare.id).then_some(Self { nodes, spare })
     }
 
     /// Makes sure that so many nodes can be given out.

@@ -4,7 +4,7 @@
 //!
 //! A batch of packets enters its peer's [`OrderedQueue`] and, as [`InFlight`], the device's ring
 //! of work for all CPUs. Whichever CPU takes it from the ring has the packets to itself until it
-//! calls [`InFlight::finish`]. The queue gives batches out in the order in which they entered, and
+//! calls [`InFlight::finish`], which wakes the serial stage. The queue gives batches out in the order in which they entered, and
 //! stops at the first that is not finished. So crypto runs in parallel and order is kept, without
 //! a lock between the two.
 
@@ -22,6 +22,16 @@ use core::{
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering},
 };
 use kernel::{ffi::c_void, prelude::*};
+
+/// What a parallel stage works on, and what follows it.
+pub(crate) trait Stage: Sized + 'static {
+    /// What the packets of a batch share.
+    type Context: Shared;
+
+    /// Has the consumer look at the queue, in which a batch is finished. From where that was being
+    /// worked on or given up, so it must not sleep.
+    fn finished(context: &Self::Context);
+}
 
 /// How the parallel stage ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,66 +103,66 @@ impl<C: Shared> Drop for Batch<C> {
 /// `first` is as in [`Batch`], is in an [`OrderedQueue`], and its state is `PENDING`. Until the
 /// state changes, the packets may be changed through this value alone; the links that the queue
 /// uses are not touched through it.
-pub(crate) struct InFlight<C: Shared> {
+pub(crate) struct InFlight<S: Stage> {
     first: NonNull<bindings::sk_buff>,
-    _context: PhantomData<RcuArc<C>>,
+    _context: PhantomData<RcuArc<S::Context>>,
 }
 
 // SAFETY: As for `Batch`.
-unsafe impl<C: Shared> Send for InFlight<C> {}
+unsafe impl<S: Stage> Send for InFlight<S> {}
 
-impl<C: Shared> InFlight<C> {
+impl<S: Stage> InFlight<S> {
     /// The packets in turn, and what they share.
     #[inline]
-    pub(crate) fn packets(&mut self) -> (IterMut<'_>, &C) {
+    pub(crate) fn packets(&mut self) -> (IterMut<'_>, &S::Context) {
         // SAFETY: The batch owns a reference, and cannot lose it while it is pending. The context
         // is no part of the packets.
-        let context = unsafe { &*(*Skb::control_ptr(self.first)).owner.cast::<C>() };
+        let context = unsafe { &*(*Skb::control_ptr(self.first)).owner.cast::<S::Context>() };
         // SAFETY: By the type invariant, and `&mut self`.
         (unsafe { IterMut::from_raw(self.first) }, context)
     }
 
-    /// Ends the parallel stage. Returns a reference to the context, since from here on the batch
-    /// may be consumed at any moment and whoever consumes it has to be told.
+    /// Ends the parallel stage, and has the batch consumed.
     #[inline]
-    pub(crate) fn finish(self, outcome: Outcome) -> RcuArc<C> {
-        let this = ManuallyDrop::new(self);
-        let control = Skb::control_ptr(this.first);
-        // SAFETY: As in `packets`: the owner's reference is there to be cloned. The temporary
-        // that stands for it is not dropped.
-        unsafe {
-            let owner = ManuallyDrop::new(RcuArc::<C>::from_raw((*control).owner.cast()));
-            let context = (*owner).clone();
-            this.set(outcome);
-            context
-        }
+    pub(crate) fn finish(self, outcome: Outcome) {
+        // SAFETY: It is not used or dropped any more.
+        unsafe { ManuallyDrop::new(self).end(outcome) };
     }
 
+    /// # Safety
+    ///
+    /// This is the last use of the value.
     #[inline]
-    fn set(&self, outcome: Outcome) {
+    unsafe fn end(&self, outcome: Outcome) {
         let state = match outcome {
             Outcome::Done => DONE,
             Outcome::Failed => FAILED,
         };
-        // SAFETY: The control block is valid up to this store. Release: the consumer sees all
-        // that was done to the packets.
-        unsafe {
-            (*Skb::control_ptr(self.first))
-                .state
-                .store(state, Ordering::Release)
+        let control = Skb::control_ptr(self.first);
+        // SAFETY: As in `packets`: the owner's reference is there to be cloned, since by the contract the
+        // batch is pending still; the temporary that stands for it is not dropped. The control block is
+        // valid up to the store, after which the batch may be consumed at any moment. Release: the
+        // consumer sees all that was done to the packets.
+        let context = unsafe {
+            let owner = ManuallyDrop::new(RcuArc::<S::Context>::from_raw((*control).owner.cast()));
+            let context = (*owner).clone();
+            (*control).state.store(state, Ordering::Release);
+            context
         };
+        S::finished(&context);
     }
 }
 
-impl<C: Shared> Drop for InFlight<C> {
+impl<S: Stage> Drop for InFlight<S> {
     /// A batch that nobody finished must not block the ones behind it.
     fn drop(&mut self) {
-        self.set(Outcome::Failed);
+        // SAFETY: There is none after this.
+        unsafe { self.end(Outcome::Failed) };
     }
 }
 
 // SAFETY: The pointer is unique to the value, and `from_raw` restores what `into_raw` gave up.
-unsafe impl<C: Shared> RingItem for InFlight<C> {
+unsafe impl<S: Stage> RingItem for InFlight<S> {
     #[inline]
     fn into_raw(self) -> NonNull<c_void> {
         ManuallyDrop::new(self).first.cast()
@@ -194,25 +204,25 @@ const _: () = {
 /// From `tail`, following `prev`, one comes to `head`, but for a link that a producer is about to
 /// write. Every node but the stub is the first packet of a [`Batch`] that belongs to the queue.
 #[pin_data(PinnedDrop)]
-pub(crate) struct OrderedQueue<C: Shared> {
+pub(crate) struct OrderedQueue<S: Stage> {
     head: AtomicPtr<Links>,
     stub: Links,
     tail: UnsafeCell<*mut Links>,
     peeked: UnsafeCell<*mut Links>,
     count: AtomicU32,
     draining: AtomicBool,
-    _context: PhantomData<RcuArc<C>>,
+    _context: PhantomData<RcuArc<S::Context>>,
     #[pin]
     _pin: PhantomPinned,
 }
 
 // SAFETY: `tail` and `peeked` are the consumer's, of whom `draining` admits one at a time; all
 // else is atomic.
-unsafe impl<C: Shared> Sync for OrderedQueue<C> {}
+unsafe impl<S: Stage> Sync for OrderedQueue<S> {}
 // SAFETY: What is inside may be dropped on any thread.
-unsafe impl<C: Shared> Send for OrderedQueue<C> {}
+unsafe impl<S: Stage> Send for OrderedQueue<S> {}
 
-impl<C: Shared> OrderedQueue<C> {
+impl<S: Stage> OrderedQueue<S> {
     /// Batches that fit in, so that a stalled consumer does not eat all memory.
     const CAPACITY: u32 = 1024;
 
@@ -255,7 +265,7 @@ impl<C: Shared> OrderedQueue<C> {
 
     /// Puts a batch at the end. The result is to be worked on; a full queue gives the batch back.
     #[inline]
-    pub(crate) fn push(&self, batch: Batch<C>) -> Result<InFlight<C>, Batch<C>> {
+    pub(crate) fn push(&self, batch: Batch<S::Context>) -> Result<InFlight<S>, Batch<S::Context>> {
         if self.count.load(Ordering::Relaxed) >= Self::CAPACITY {
             return Err(batch);
         }
@@ -278,8 +288,17 @@ impl<C: Shared> OrderedQueue<C> {
 
     /// Becomes the consumer, unless somebody is.
     #[inline]
-    pub(crate) fn drain(&self) -> Option<Drain<'_, C>> {
+    pub(crate) fn drain(&self) -> Option<Drain<'_, S>> {
         (!self.draining.swap(true, Ordering::Acquire)).then_some(Drain(self))
+    }
+
+    /// Drops the batches that are finished, unless somebody consumes them.
+    pub(crate) fn clear(&self) {
+        if let Some(mut drain) = self.drain() {
+            while let Some((batch, _)) = drain.next() {
+                drop(batch);
+            }
+        }
     }
 
     /// # Safety
@@ -320,25 +339,21 @@ impl<C: Shared> OrderedQueue<C> {
 }
 
 #[pinned_drop]
-impl<C: Shared> PinnedDrop for OrderedQueue<C> {
+impl<S: Stage> PinnedDrop for OrderedQueue<S> {
     fn drop(self: Pin<&mut Self>) {
         // The devices and peers that own queues wait for the work on them to end, so whatever is
         // left is finished.
-        if let Some(mut drain) = self.drain() {
-            while let Some((batch, _)) = drain.next() {
-                drop(batch);
-            }
-        }
+        self.clear();
     }
 }
 
 /// The right to consume an [`OrderedQueue`].
-pub(crate) struct Drain<'a, C: Shared>(&'a OrderedQueue<C>);
+pub(crate) struct Drain<'a, S: Stage>(&'a OrderedQueue<S>);
 
-impl<C: Shared> Drain<'_, C> {
+impl<S: Stage> Drain<'_, S> {
     /// The next batch in order, if it is finished.
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<(Batch<C>, Outcome)> {
+    pub(crate) fn next(&mut self) -> Option<(Batch<S::Context>, Outcome)> {
         let queue = self.0;
         // SAFETY: `self` proves that this is the consumer; `peeked` is the consumer's.
         let first = unsafe {
@@ -348,7 +363,7 @@ impl<C: Shared> Drain<'_, C> {
             }
             NonNull::new(*peeked)?.cast::<bindings::sk_buff>()
         };
-        // SAFETY: The batch belongs to the queue. Acquire pairs with `InFlight::set`.
+        // SAFETY: The batch belongs to the queue. Acquire pairs with `InFlight::end`.
         let outcome = match unsafe { (*Skb::control_ptr(first)).state.load(Ordering::Acquire) } {
             PENDING => return None,
             DONE => Outcome::Done,
@@ -367,7 +382,7 @@ impl<C: Shared> Drain<'_, C> {
     }
 }
 
-impl<C: Shared> Drop for Drain<'_, C> {
+impl<S: Stage> Drop for Drain<'_, S> {
     #[inline]
     fn drop(&mut self) {
         self.0.draining.store(false, Ordering::Release);

@@ -9,8 +9,15 @@ use super::{
     caps::Caller,
     net::{Net, User},
     netdev::{Dev, Driver, Found, NetDevice, Rtnl},
+    once::{Claim, Claimed, HasStatic},
 };
-use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit, ptr, slice};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ptr::{self, NonNull},
+    slice,
+};
 use kernel::{
     error::{from_result, to_result},
     prelude::*,
@@ -107,37 +114,35 @@ impl Policy {
     }
 }
 
-/// An attribute of a request.
+/// An attribute of a request: its header, and as much after it as that says.
 #[derive(Clone, Copy)]
-pub(crate) struct Attr<'a>(&'a bindings::nlattr);
+pub(crate) struct Attr<'a>(&'a [u8]);
 
 const HEADER: usize = size_of::<bindings::nlattr>();
 /// Of the headers before a request's first attribute.
 const HEADERS: usize = size_of::<bindings::nlmsghdr>() + size_of::<bindings::genlmsghdr>();
 
-fn number_of(header: &bindings::nlattr) -> u32 {
-    u32::from(header.nla_type) & !(bindings::NLA_F_NESTED | bindings::NLA_F_NET_BYTEORDER)
+fn number_of(kind: u16) -> u32 {
+    u32::from(kind) & !(bindings::NLA_F_NESTED | bindings::NLA_F_NET_BYTEORDER)
 }
 
 impl<'a> Attr<'a> {
     /// The attribute at the start of `bytes`, and how many bytes it takes with padding.
     fn parse(bytes: &'a [u8]) -> Option<(Self, usize)> {
         let len = usize::from(u16::from_ne_bytes(*bytes.first_chunk()?));
-        if len < HEADER || len > bytes.len() {
-            return None;
-        }
-        // SAFETY: The header and as many bytes as it says are inside `bytes`; attributes are
-        // aligned to four bytes as the message is, of which a header wants two.
-        let attr = unsafe { &*bytes.as_ptr().cast::<bindings::nlattr>() };
+        let attr = bytes.get(..len).filter(|attr| attr.len() >= HEADER)?;
         Some((Self(attr), len.checked_add(3)? & !3))
+    }
+
+    /// Its number, with flags.
+    fn kind(self) -> u16 {
+        let kind = self.0.get(2..).and_then(|bytes| bytes.first_chunk());
+        kind.map_or(0, |kind| u16::from_ne_bytes(*kind))
     }
 
     /// Its content.
     pub(crate) fn bytes(self) -> &'a [u8] {
-        let len = usize::from(self.0.nla_len).saturating_sub(HEADER);
-        // SAFETY: The content follows the header, for as many bytes as that says: the kernel or
-        // `parse` checked it against the message, which lives for `'a`.
-        unsafe { slice::from_raw_parts((&raw const *self.0).cast::<u8>().add(HEADER), len) }
+        self.0.get(HEADER..).unwrap_or(&[])
     }
 
     fn array<const N: usize>(self) -> Option<[u8; N]> {
@@ -161,7 +166,7 @@ impl<'a> Attr<'a> {
 
     /// What it is, by number.
     pub(crate) fn number(self) -> u32 {
-        number_of(self.0)
+        number_of(self.kind())
     }
 
     /// The attributes inside.
@@ -172,7 +177,7 @@ impl<'a> Attr<'a> {
     /// The attributes inside by number; of several with one number the last. `EINVAL`: it is not
     /// marked as having attributes inside.
     pub(crate) fn set<const N: usize>(self) -> Result<[Option<Attr<'a>>; N]> {
-        if u32::from(self.0.nla_type) & bindings::NLA_F_NESTED == 0 {
+        if u32::from(self.kind()) & bindings::NLA_F_NESTED == 0 {
             return Err(EINVAL);
         }
         let mut set = [None; N];
@@ -198,11 +203,14 @@ impl<'a> Iterator for Attrs<'a> {
     }
 }
 
-/// Where the reason for a refusal goes.
-#[derive(Clone, Copy)]
-pub(crate) struct Extack<'a>(*mut bindings::netlink_ext_ack, PhantomData<&'a ()>);
+/// A lifetime that is neither stretched nor shrunk.
+type Exactly<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
 
-impl Extack<'_> {
+/// Where the reason for a refusal goes, until the request of `'a` has been answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Extack<'a>(*mut bindings::netlink_ext_ack, Exactly<'a>);
+
+impl<'a> Extack<'a> {
     /// Says `message`, which goes to the sender with the error, or as a warning with success.
     pub(crate) fn say(self, message: &'static CStr) {
         // SAFETY: Null or valid for `'a`; the message is static.
@@ -212,20 +220,21 @@ impl Extack<'_> {
     }
 
     /// The same, pointing at the attribute in question.
-    pub(crate) fn say_of(self, attr: Attr<'_>, message: &'static CStr) {
+    pub(crate) fn say_of(self, attr: Attr<'a>, message: &'static CStr) {
         self.say(message);
-        // SAFETY: As above. The attribute is in the request, which outlives the answer to it.
+        // SAFETY: As above; the attribute lives as long, and is not looked into.
         if let Some(extack) = unsafe { self.0.as_mut() } {
-            extack.bad_attr = attr.0;
+            extack.bad_attr = attr.0.as_ptr().cast();
         }
     }
 }
 
-/// A request to set.
+/// A request, which is answered after `'a`.
 pub(crate) struct Request<'a> {
     skb: *mut bindings::sk_buff,
     info: &'a bindings::genl_info,
     max: u32,
+    _exactly: Exactly<'a>,
 }
 
 impl<'a> Request<'a> {
@@ -234,9 +243,14 @@ impl<'a> Request<'a> {
         if number > self.max {
             return None;
         }
-        // SAFETY: The table has an entry for every number up to the highest one of the policy;
-        // an entry is null or an attribute of the message.
-        unsafe { (*self.info.attrs.add(number as usize)).as_ref() }.map(Attr)
+        // SAFETY: The table has an entry for every number up to the highest one of the policy; an entry
+        // is null or points, as into all of the message, at an attribute that the kernel has found to be
+        // as long as it says.
+        let bytes = unsafe {
+            let attr = NonNull::new(*self.info.attrs.add(number as usize))?.as_ptr();
+            slice::from_raw_parts(attr.cast::<u8>(), (*attr).nla_len.into())
+        };
+        Attr::parse(bytes).map(|(attr, _)| attr)
     }
 
     /// Who sent it.
@@ -290,7 +304,7 @@ unsafe fn wipe(mut at: *mut u8, mut len: usize, path: &[u32]) {
         // SAFETY: As many bytes as the attribute says are left, its header included, and the next
         // begins within what is left, or at its end.
         unsafe {
-            if number == EACH || number == number_of(&header) {
+            if number == EACH || number == number_of(header.nla_type) {
                 wipe(at.add(HEADER), size.wrapping_sub(HEADER), rest);
             }
             let step = (size.saturating_add(3) & !3).min(len);
@@ -449,7 +463,7 @@ pub(crate) enum Progress {
 }
 
 /// What a family does.
-pub(crate) trait Service: Sized + 'static {
+pub(crate) trait Service: HasStatic<Family<Self>> + Sized + 'static {
     /// The devices that it is about.
     type Device: Driver;
     /// The family's name.
@@ -468,8 +482,6 @@ pub(crate) trait Service: Sized + 'static {
     const SET_POLICY: &'static [Policy];
     /// Which attributes of theirs are wiped when they have been answered: paths of numbers.
     const SECRETS: &'static [&'static [u32]];
-    /// What the kernel knows of the family.
-    fn family() -> &'static Family<Self>;
 
     /// Which device a request is about.
     fn which<'a>(request: &Request<'a>) -> Result<Which<'a>>;
@@ -522,10 +534,15 @@ impl Messages<'_> {
     }
 }
 
-/// A family as the kernel knows it, in a static of the driver's.
+/// A family as the kernel knows it, in the static of its service.
+///
+/// # Invariants
+///
+/// While somebody has the `claim` the C structures belong to the kernel.
 pub(crate) struct Family<S: Service> {
     family: UnsafeCell<bindings::genl_family>,
     ops: UnsafeCell<[bindings::genl_split_ops; 3]>,
+    claim: Claim,
     _service: PhantomData<S>,
 }
 
@@ -591,22 +608,26 @@ impl<S: Service> Family<S> {
         Self {
             family: UnsafeCell::new(family),
             ops: UnsafeCell::new([get, set, list]),
+            claim: Claim::new(),
             _service: PhantomData,
         }
     }
 
-    /// Makes the family known to the kernel until the result is dropped.
-    pub(crate) fn register(&'static self, module: &'static ThisModule) -> Result<Serving<S>> {
-        // SAFETY: Not registered yet, so nobody else looks at it; everything is static.
+    /// Makes the family known to the kernel until the result is dropped. `EBUSY`: it is.
+    pub(crate) fn register(module: &'static ThisModule) -> Result<Serving<S>> {
+        let this = S::get_static();
+        let claimed = this.claim.take()?;
+        // SAFETY: Not registered, as nobody else got this far, so nobody else looks at it; everything is
+        // static.
         unsafe {
-            let family = self.family.get();
+            let family = this.family.get();
             (*family).module = module.as_ptr().cast();
-            (*family).split_ops = self.ops.get().cast();
+            (*family).split_ops = this.ops.get().cast();
             (*family).n_split_ops = 3;
             (*family).set_netnsok(1);
             to_result(bindings::genl_register_family(family))?;
         }
-        Ok(Serving(self))
+        Ok(Serving(this, claimed))
     }
 
     unsafe extern "C" fn doit(skb: *mut bindings::sk_buff, info: *mut bindings::genl_info) -> i32 {
@@ -616,6 +637,7 @@ impl<S: Service> Family<S> {
                 skb,
                 info: unsafe { &*info },
                 max: (S::SET_POLICY.len() - 1) as u32,
+                _exactly: PhantomData,
             };
             let result = S::set(&request);
             // SAFETY: The message was copied from its sender for us. What referred to its content has
@@ -653,6 +675,7 @@ impl<S: Service> Family<S> {
                 skb: (*cb).skb,
                 info: &*bindings::wg_genl_info_dump(cb),
                 max: (S::GET_POLICY.len() - 1) as u32,
+                _exactly: PhantomData,
             };
             let device = request.device::<S::Device>(S::which(&request)?)?;
             let context = Self::context(cb);
@@ -674,13 +697,15 @@ impl<S: Service> Family<S> {
                 skb: (*cb).skb,
                 info: &*bindings::wg_genl_info_dump(cb),
                 max: (S::GET_POLICY.len() - 1) as u32,
+                _exactly: PhantomData,
             };
             let dev = match request.device::<S::Device>(Which::Index(context.index)) {
                 Ok(dev) if ptr::from_ref::<Dev<_>>(&dev).addr() == context.which => dev,
                 _ => return ENODEV.to_errno(),
             };
             let flags = bindings::NLM_F_MULTI as i32;
-            let header = bindings::wg_genlmsg_put(skb, cb, S::family().family.get(), flags, S::GET);
+            let family = S::get_static().family.get();
+            let header = bindings::wg_genlmsg_put(skb, cb, family, flags, S::GET);
             if header.is_null() {
                 return EMSGSIZE.to_errno();
             }
@@ -723,7 +748,7 @@ impl<S: Service> Family<S> {
             let mut messages = Messages {
                 skb,
                 cb,
-                family: S::family().family.get(),
+                family: S::get_static().family.get(),
                 command: S::LIST,
                 _dump: PhantomData,
             };
@@ -737,7 +762,10 @@ impl<S: Service> Family<S> {
 }
 
 /// Keeps a [`Family`] registered.
-pub(crate) struct Serving<S: Service>(&'static Family<S>);
+pub(crate) struct Serving<S: Service>(
+    &'static Family<S>,
+    #[expect(dead_code, reason = "dropped last")] Claimed,
+);
 
 impl<S: Service> Drop for Serving<S> {
     fn drop(&mut self) {

@@ -406,16 +406,6 @@ void wg_inet_ecn_decapsulate(struct sk_buff *skb, u8 outer, u8 inner)
 	INET_ECN_decapsulate(skb, outer, inner);
 }
 
-u8 wg_skb_dsfield(const struct sk_buff *skb)
-{
-	return ip_tunnel_get_dsfield(ip_hdr(skb), skb);
-}
-
-u8 wg_skb_ecn_encap(const struct sk_buff *skb)
-{
-	return ip_tunnel_ecn_encap(0, ip_hdr(skb), skb);
-}
-
 void wg_kfree_skb(struct sk_buff *skb)
 {
 	kfree_skb(skb);

@@ -131,8 +131,6 @@ void wg_skb_get_hash(struct sk_buff *skb);
 void wg_skb_reset_redirect(struct sk_buff *skb);
 void wg_skb_probe_transport_header(struct sk_buff *skb);
 void wg_inet_ecn_decapsulate(struct sk_buff *skb, u8 outer, u8 inner);
-u8 wg_skb_dsfield(const struct sk_buff *skb);
-u8 wg_skb_ecn_encap(const struct sk_buff *skb);
 void wg_kfree_skb(struct sk_buff *skb);
 void wg_consume_skb(struct sk_buff *skb);
 void wg_icmp_ndo_send(struct sk_buff *skb, int type, int code);

@@ -47,6 +47,7 @@ pub(crate) mod napi;
 pub(crate) mod net;
 pub(crate) mod netdev;
 pub(crate) mod notifier;
+pub(crate) mod once;
 pub(crate) mod random;
 pub(crate) mod rcu;
 pub(crate) mod ring;

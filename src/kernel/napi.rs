@@ -12,6 +12,7 @@ use super::{
 };
 use core::{
     marker::PhantomData,
+    ops::Deref,
     sync::atomic::{AtomicBool, Ordering},
 };
 use kernel::{prelude::*, types::Opaque};
@@ -21,6 +22,8 @@ pub(crate) trait Poll: Shared {
     /// Delivers up to `budget` packets and returns how many there were. Less than `budget` means
     /// that there are no more for now.
     fn poll(this: Ref<'_, Self>, context: &PollContext<'_>, budget: u32) -> u32;
+    /// The device that the packets are delivered on.
+    fn netdev(&self) -> &NetDevice;
 }
 
 /// Says where in an object its [`Napi`] is; [`impl_has_napi`] implements it.
@@ -72,15 +75,15 @@ impl PollContext<'_> {
 ///
 /// # Invariants
 ///
-/// `napi` is registered with a network device while `running`, and then a reference to the `T`
-/// that it is part of is leaked on its behalf. At all other times its state says that it is
-/// scheduled, so that scheduling it does nothing.
+/// `napi` is registered with a network device for as long as there is a [`Started`] for the `T` that
+/// it is part of, which is so once at most, as `taken` says. At all other times its state says that
+/// it is scheduled, so that scheduling it touches nothing but that.
 #[pin_data]
 #[repr(C)]
 pub(crate) struct Napi<T> {
     #[pin]
     napi: Opaque<bindings::napi_struct>,
-    running: AtomicBool,
+    taken: AtomicBool,
     _inside: PhantomData<fn(T)>,
 }
 
@@ -97,16 +100,12 @@ impl<T: HasNapi> Napi<T> {
             // state, which is as after `napi_disable()`.
             napi <- Opaque::ffi_init(|slot: *mut bindings::napi_struct| unsafe {
                 slot.write_bytes(0, 1);
-                (*slot).state = 1 << bindings::NAPI_STATE_SCHED;
+                (*slot).state =
+                    1 << bindings::NAPI_STATE_NO_BUSY_POLL | 1 << bindings::NAPI_STATE_SCHED;
             }),
-            running: AtomicBool::new(false),
+            taken: AtomicBool::new(false),
             _inside: PhantomData,
         })
-    }
-
-    fn of(object: &RcuArc<T>) -> &Self {
-        // SAFETY: By `HasNapi`.
-        unsafe { &*object.as_ptr().byte_add(T::OFFSET).cast::<Self>() }
     }
 
     /// The instance of an object for the kernel, whose pointer leads `poll` to all of the object.
@@ -125,8 +124,8 @@ impl<T: HasNapi> Napi<T> {
         if budget == 0 {
             return 0;
         }
-        // SAFETY: A registered instance is at `OFFSET` of a `T` in an `RcuArc`, and holds a
-        // reference to it.
+        // SAFETY: A registered instance is at `OFFSET` of a `T` in an `RcuArc`, to which its
+        // `Started` has a reference.
         let object = unsafe { Ref::from_ptr(napi.byte_sub(T::OFFSET).cast::<T>()) };
         let done = T::poll(object, &PollContext(napi, PhantomData), budget).min(budget) as i32;
         if (done as u32) < budget {
@@ -136,47 +135,24 @@ impl<T: HasNapi> Napi<T> {
         done
     }
 
-    /// Registers the instance of `object` with `dev` and lets it run.
-    pub(crate) fn start(object: RcuArc<T>, dev: &NetDevice) {
-        if Self::of(&object).running.swap(true, Ordering::AcqRel) {
-            return;
-        }
+    /// Registers the instance of `object` with its device and lets it run. `None`: that was done
+    /// before.
+    pub(crate) fn start(object: RcuArc<T>) -> Option<Started<T>> {
         let napi = Self::napi_of(&object);
-        // SAFETY: The instance is not registered, and stays where it is while it is: the object is
-        // kept alive by the reference that is leaked here for `stop` to take back.
+        // SAFETY: By `HasNapi` that is where an instance is, in an object that is alive.
+        let taken = unsafe { &(*napi.cast::<Self>()).taken };
+        if taken.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        // SAFETY: The instance never was registered, as nobody else got this far. It stays where it
+        // is while it is: the `Started` has a reference to the object. The device is borrowed from the
+        // object, so it lives as long as that reference may be borrowed.
         unsafe {
-            (*napi).state =
-                1 << bindings::NAPI_STATE_NO_BUSY_POLL | 1 << bindings::NAPI_STATE_SCHED;
-            bindings::wg_netif_napi_add(dev.as_ptr(), napi, Some(Self::poll));
+            bindings::wg_netif_napi_add(object.netdev().as_ptr(), napi, Some(Self::poll));
             bindings::napi_enable(napi);
         }
-        let _ = object.into_raw();
-    }
-
-    /// Waits until what was scheduled before has been delivered. The caller may sleep.
-    pub(crate) fn settle(object: &RcuArc<T>) {
-        let this = Self::of(object);
-        if this.running.load(Ordering::Acquire) {
-            // SAFETY: The instance is registered.
-            unsafe { bindings::wg_napi_synchronize(this.napi.get()) };
-        }
-    }
-
-    /// Waits for the poll function to end for good and unregisters the instance. The device is
-    /// still there, and the caller may sleep.
-    pub(crate) fn stop(object: &RcuArc<T>) {
-        if !Self::of(object).running.swap(false, Ordering::AcqRel) {
-            return;
-        }
-        let napi = Self::napi_of(object);
-        // SAFETY: It was running, so it is registered, and `start` leaked a reference.
-        unsafe {
-            bindings::napi_disable(napi);
-            // The object is freed a grace period after its last reference has gone, which is as
-            // long as the stack may still look at the instance.
-            bindings::wg_netif_napi_del(napi);
-            drop(RcuArc::from_raw(object.as_ptr()));
-        }
+        // INVARIANT: Registered just now, and never before.
+        Some(Started(object))
     }
 
     /// Has the poll function called.
@@ -184,5 +160,49 @@ impl<T: HasNapi> Napi<T> {
     pub(crate) fn schedule(&self) {
         // SAFETY: By the type invariant the instance is registered or scheduled already.
         unsafe { bindings::wg_napi_schedule(self.napi.get()) };
+    }
+}
+
+/// An object whose [`Napi`] runs. Dropped, it waits for the poll function to end for good, for which
+/// it may sleep.
+///
+/// # Invariants
+///
+/// The object's instance is registered, and there is no other such value for it, now or later.
+pub(crate) struct Started<T: HasNapi>(RcuArc<T>);
+
+impl<T: HasNapi> Started<T> {
+    /// Waits until what was scheduled before has been delivered. The caller may sleep.
+    pub(crate) fn settle(&self) {
+        // SAFETY: By the type invariant the instance is registered.
+        unsafe { bindings::wg_napi_synchronize(Napi::napi_of(&self.0)) };
+    }
+
+    /// Drops this and returns the object.
+    pub(crate) fn stop(self) -> RcuArc<T> {
+        self.0.clone()
+    }
+}
+
+impl<T: HasNapi> Deref for Started<T> {
+    type Target = RcuArc<T>;
+
+    #[inline]
+    fn deref(&self) -> &RcuArc<T> {
+        &self.0
+    }
+}
+
+impl<T: HasNapi> Drop for Started<T> {
+    fn drop(&mut self) {
+        let napi = Napi::napi_of(&self.0);
+        // SAFETY: By the type invariant it is registered, and this value was the right to it. The
+        // device is there still, as in `start`.
+        unsafe {
+            bindings::napi_disable(napi);
+            // The object is freed a grace period after its last reference has gone, which is as
+            // long as the stack may still look at the instance.
+            bindings::wg_netif_napi_del(napi);
+        }
     }
 }

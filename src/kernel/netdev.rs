@@ -9,6 +9,7 @@ use super::{
     bindings,
     errno::EOPNOTSUPP,
     net::Net,
+    once::{Claim, Claimed, HasStatic},
     rcu,
     skb::{Skb, DATA_HEADROOM},
 };
@@ -259,11 +260,9 @@ impl NetDevice {
 }
 
 /// A kind of network device.
-pub(crate) trait Driver: Send + Sync + Sized + 'static {
+pub(crate) trait Driver: HasStatic<LinkKind<Self>> + Send + Sync + Sized + 'static {
     /// The kind's name, as in `ip link add type NAME`.
     const KIND: &'static CStr;
-    /// What the kernel knows of the kind.
-    fn kind() -> &'static LinkKind<Self>;
     /// Bytes that the tunnel adds to each packet, UDP and IPv6 headers included.
     const OVERHEAD: u32;
     /// Packets grow to a multiple of this.
@@ -278,14 +277,21 @@ pub(crate) trait Driver: Send + Sync + Sized + 'static {
     /// A packet is to be sent.
     fn transmit(dev: &Dev<Self>, skb: Skb) -> Result;
     /// The device is no interface any more, and nobody can find it. Sockets that it has still are to
-    /// be closed: who looks after those of a namespace that goes will not find it either.
+    /// be closed, or the machine stops: who looks after those of a namespace that goes will not find it
+    /// either.
     fn close(dev: &Dev<Self>, rtnl: &Rtnl);
     /// The device has gone. All references that the driver's own objects hold to it are to be
     /// dropped, directly or by what was started; whoever calls this waits for them.
     fn destroy(dev: &Dev<Self>);
-    /// The link namespace is going. It is forgotten already.
+    /// The link namespace is going. It is forgotten already. Sockets that the device has there are to be
+    /// closed, or the machine stops: what they look at is freed next.
     fn link_net_gone(dev: &Dev<Self>, rtnl: &Rtnl);
 }
+
+/// In how many namespaces sockets of a device can be: those that it had and those that it gets.
+const NETS: usize = 2;
+/// In place of a namespace: the device has gone where its sockets would not be closed.
+const NOWHERE: *mut bindings::net = NonNull::dangling().as_ptr();
 
 /// Devices of every kind are numbered from 1 on.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -296,7 +302,8 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 ///
 /// `dev` is the device that this is the private part of, and is valid while this exists. `refs` is
 /// one more than there are [`NetRef`]s, until the device is being destroyed. `link_net` is null or
-/// a namespace whose exit handler has not run yet; it changes under RTNL.
+/// a namespace whose exit handler has not run yet; it changes under RTNL. `nets` has the namespace of
+/// each [`InNet`], of which none is of a namespace whose exit handler has run.
 #[pin_data]
 pub(crate) struct Dev<D: Driver> {
     dev: NonNull<bindings::net_device>,
@@ -304,6 +311,7 @@ pub(crate) struct Dev<D: Driver> {
     #[pin]
     idle: Completion,
     link_net: AtomicPtr<bindings::net>,
+    nets: [AtomicPtr<bindings::net>; NETS],
     next: AtomicPtr<Dev<D>>,
     number: u64,
     #[pin]
@@ -357,6 +365,37 @@ impl<D: Driver> Dev<D> {
     pub(crate) fn set_link_net(&self, _rtnl: &Rtnl, net: &Net) {
         // INVARIANT: `net` is alive, so its exit handler is yet to run.
         self.link_net.store(net.as_ptr(), Ordering::Relaxed);
+    }
+
+    /// Has sockets of the device be in a namespace, as long as the result lives. `EBUSY`: they are in
+    /// too many, or it is too late.
+    pub(super) fn enter(&self, net: &Net) -> Result<InNet<D>> {
+        let (none, relaxed) = (ptr::null_mut(), Ordering::Relaxed);
+        // INVARIANT: `net` is alive, so its exit handler is yet to run.
+        let at = self.nets.iter().position(|place| {
+            place
+                .compare_exchange(none, net.as_ptr(), relaxed, relaxed)
+                .is_ok()
+        });
+        Ok(InNet {
+            at: at.ok_or(EBUSY)?,
+            dev: self.get(),
+        })
+    }
+
+    /// The exit handler of `net` is running. Under RTNL.
+    fn leave(&self, _rtnl: &Rtnl, net: *mut bindings::net) {
+        let is_left = |place: &AtomicPtr<_>| place.load(Ordering::Acquire) != net;
+        // A dead machine is better than one that looks at freed routes.
+        assert!(self.nets.iter().all(is_left), "sockets outlive their netns");
+    }
+
+    /// From here on no exit handler finds the device. Under RTNL.
+    fn leave_all(&self, _rtnl: &Rtnl) {
+        for place in &self.nets {
+            let net = place.swap(NOWHERE, Ordering::Acquire);
+            assert!(net.is_null(), "sockets outlive their interface");
+        }
     }
 
     fn put(&self) {
@@ -418,6 +457,34 @@ impl<D: Driver> Drop for NetRef<D> {
     }
 }
 
+/// A reference to a device that has sockets in a namespace.
+///
+/// # Invariants
+///
+/// Place `at` among the device's `nets` belongs to it.
+pub(super) struct InNet<D: Driver> {
+    at: usize,
+    dev: NetRef<D>,
+}
+
+impl<D: Driver> Deref for InNet<D> {
+    type Target = Dev<D>;
+
+    #[inline]
+    fn deref(&self) -> &Dev<D> {
+        &self.dev
+    }
+}
+
+impl<D: Driver> Drop for InNet<D> {
+    fn drop(&mut self) {
+        if let Some(place) = self.dev.nets.get(self.at) {
+            // Release: the sockets are closed.
+            place.store(ptr::null_mut(), Ordering::Release);
+        }
+    }
+}
+
 /// A device that was found by name or index, and is held.
 ///
 /// # Invariants
@@ -451,7 +518,7 @@ impl<D: Driver> Found<D> {
         // belong to `D` alone; a device is found only once it is registered, which is after its
         // private part was initialised.
         unsafe {
-            if !ptr::eq((*dev.as_ptr()).netdev_ops, D::kind().ops.get()) {
+            if !ptr::eq((*dev.as_ptr()).netdev_ops, D::get_static().ops.get()) {
                 bindings::wg_dev_put(dev.as_ptr());
                 return Err(EOPNOTSUPP);
             }
@@ -481,11 +548,11 @@ impl<D: Driver> Found<D> {
     }
 }
 
-/// A kind of device as the kernel knows it, in a static of the driver's.
+/// A kind of device as the kernel knows it, in the static of its driver.
 ///
 /// # Invariants
 ///
-/// From registration to unregistration the C structures belong to the kernel. `devices` begins a
+/// While somebody has the `claim` the C structures belong to the kernel. `devices` begins a
 /// list, linked by `next`, of all devices of the kind that are not destroyed; it changes under
 /// RTNL.
 pub(crate) struct LinkKind<D: Driver> {
@@ -494,6 +561,7 @@ pub(crate) struct LinkKind<D: Driver> {
     pernet: UnsafeCell<bindings::pernet_operations>,
     devtype: UnsafeCell<bindings::device_type>,
     devices: AtomicPtr<Dev<D>>,
+    claim: Claim,
 }
 
 // SAFETY: The structures are handed to the kernel, which locks for itself; the list is under RTNL.
@@ -537,25 +605,28 @@ impl<D: Driver> LinkKind<D> {
             pernet: UnsafeCell::new(pernet),
             devtype: UnsafeCell::new(devtype),
             devices: AtomicPtr::new(ptr::null_mut()),
+            claim: Claim::new(),
         }
     }
 
-    /// Makes the kind known to the kernel until the result is dropped.
-    pub(crate) fn register(&'static self) -> Result<Registration<D>> {
-        // SAFETY: The structures are static, and filled in.
+    /// Makes the kind known to the kernel until the result is dropped. `EBUSY`: it is.
+    pub(crate) fn register() -> Result<Registration<D>> {
+        let this = D::get_static();
+        let claimed = this.claim.take()?;
+        // SAFETY: The structures are static, filled in, and not registered, as nobody else got this far.
         unsafe {
-            to_result(bindings::register_pernet_device(self.pernet.get()))?;
-            if let Err(error) = to_result(bindings::rtnl_link_register(self.link.get())) {
-                bindings::unregister_pernet_device(self.pernet.get());
+            to_result(bindings::register_pernet_device(this.pernet.get()))?;
+            if let Err(error) = to_result(bindings::rtnl_link_register(this.link.get())) {
+                bindings::unregister_pernet_device(this.pernet.get());
                 return Err(error);
             }
         }
-        Ok(Registration(self))
+        Ok(Registration(this, claimed))
     }
 
     /// Calls `act` for every device of the kind, the newest first.
-    pub(crate) fn for_each(&self, _rtnl: &Rtnl, mut act: impl FnMut(&Dev<D>)) {
-        let mut next = self.devices.load(Ordering::Relaxed);
+    pub(crate) fn for_each(_rtnl: &Rtnl, mut act: impl FnMut(&Dev<D>)) {
+        let mut next = D::get_static().devices.load(Ordering::Relaxed);
         // SAFETY: Under RTNL no device leaves the list, and those on it are not destroyed.
         while let Some(dev) = unsafe { next.as_ref() } {
             act(dev);
@@ -563,8 +634,8 @@ impl<D: Driver> LinkKind<D> {
         }
     }
 
-    fn unlist(&self, _rtnl: &Rtnl, gone: &Dev<D>) {
-        let mut link = &self.devices;
+    fn unlist(_rtnl: &Rtnl, gone: &Dev<D>) {
+        let mut link = &D::get_static().devices;
         loop {
             let this = link.load(Ordering::Relaxed);
             if ptr::eq(this, gone) {
@@ -590,7 +661,7 @@ impl<D: Driver> LinkKind<D> {
 
     unsafe extern "C" fn setup(dev: *mut bindings::net_device) {
         const FEATURES: u64 = bindings::NETIF_F_WG;
-        let kind = D::kind();
+        let kind = D::get_static();
         // SAFETY: The device was allocated just now and is nobody else's yet.
         unsafe {
             bindings::wg_set_lltx(dev);
@@ -637,6 +708,7 @@ impl<D: Driver> LinkKind<D> {
                 refs: Refcount::new(1),
                 idle <- Completion::new(),
                 link_net: AtomicPtr::new(link_net),
+                nets: [const { AtomicPtr::new(ptr::null_mut()) }; NETS],
                 next: AtomicPtr::new(ptr::null_mut()),
                 number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
                 data <- D::create(NetDevice::from_raw(raw.as_ptr()), &Rtnl::held()),
@@ -644,7 +716,7 @@ impl<D: Driver> LinkKind<D> {
             }? Error);
             (*private.cast::<MaybeUninit<_>>()).write_pin_init(init)?;
             bindings::netif_threaded_enable(dev);
-            let kind = D::kind();
+            let kind = D::get_static();
             // Before it can be found: whoever finds it may give it a link namespace, whose end looks
             // for it here.
             (*private)
@@ -658,7 +730,7 @@ impl<D: Driver> LinkKind<D> {
                     // whoever found it has let go.
                     (*dev).priv_destructor = Some(Self::destructor);
                 } else {
-                    kind.unlist(&Rtnl::held(), &*private);
+                    Self::unlist(&Rtnl::held(), &*private);
                     ptr::drop_in_place(private);
                 }
                 return Err(error);
@@ -677,7 +749,8 @@ impl<D: Driver> LinkKind<D> {
             {
                 let rtnl = Rtnl::lock();
                 D::close(&*private, &rtnl);
-                D::kind().unlist(&rtnl, &*private);
+                (*private).leave_all(&rtnl);
+                Self::unlist(&rtnl, &*private);
             }
             D::destroy(&*private);
             (*private).put();
@@ -702,7 +775,7 @@ impl<D: Driver> LinkKind<D> {
         dev: *mut bindings::net_device,
     ) -> bindings::netdev_tx_t {
         // SAFETY: The device is registered, and the packet passes to the driver.
-        match unsafe { D::transmit(Self::dev(dev), Skb::from_raw(skb)) } {
+        match unsafe { D::transmit(Self::dev(dev), Skb::from_stack(skb)) } {
             Ok(()) => bindings::netdev_tx_NETDEV_TX_OK,
             // The stack takes a negative number for "consumed, but in vain".
             Err(error) => error.to_errno(),
@@ -712,17 +785,21 @@ impl<D: Driver> LinkKind<D> {
     unsafe extern "C" fn exit_rtnl(net: *mut bindings::net, _kill: *mut bindings::list_head) {
         // SAFETY: Called under RTNL.
         let rtnl = unsafe { Rtnl::held() };
-        D::kind().for_each(&rtnl, |dev| {
+        Self::for_each(&rtnl, |dev| {
             if ptr::eq(dev.link_net.load(Ordering::Relaxed), net) {
                 dev.link_net.store(ptr::null_mut(), Ordering::Relaxed);
                 D::link_net_gone(dev, &rtnl);
             }
+            dev.leave(&rtnl, net);
         });
     }
 }
 
 /// Keeps a [`LinkKind`] registered.
-pub(crate) struct Registration<D: Driver>(&'static LinkKind<D>);
+pub(crate) struct Registration<D: Driver>(
+    &'static LinkKind<D>,
+    #[expect(dead_code, reason = "dropped last")] Claimed,
+);
 
 impl<D: Driver> Drop for Registration<D> {
     fn drop(&mut self) {

@@ -4,22 +4,30 @@
 //!
 //! C headers: `include/linux/suspend.h`, `include/linux/random.h`.
 
-use super::bindings;
+use super::{
+    bindings,
+    once::{Claim, Claimed, HasStatic},
+};
 use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit};
 use kernel::{error::to_result, prelude::*};
 
 /// What is to be done then.
-pub(crate) trait Events: 'static {
+pub(crate) trait Events: HasStatic<Notifiers<Self>> + Sized + 'static {
     /// The machine is about to be suspended or hibernated.
     fn suspending();
     /// The machine is a virtual one that was cloned or rolled back.
     fn cloned();
 }
 
-/// Notifier blocks, in a static of the driver's.
+/// Notifier blocks, in the static of what they tell.
+///
+/// # Invariants
+///
+/// While somebody has the `claim` the blocks belong to the kernel.
 pub(crate) struct Notifiers<E: Events> {
     suspend: UnsafeCell<bindings::notifier_block>,
     clone: UnsafeCell<bindings::notifier_block>,
+    claim: Claim,
     _events: PhantomData<E>,
 }
 
@@ -41,21 +49,24 @@ impl<E: Events> Notifiers<E> {
         Self {
             suspend: UnsafeCell::new(suspend),
             clone: UnsafeCell::new(clone),
+            claim: Claim::new(),
             _events: PhantomData,
         }
     }
 
-    /// Begins to listen, until the result is dropped.
-    pub(crate) fn register(&'static self) -> Result<Listening<E>> {
-        // SAFETY: The blocks are static.
+    /// Begins to listen, until the result is dropped. `EBUSY`: somebody does.
+    pub(crate) fn register() -> Result<Listening<E>> {
+        let this = E::get_static();
+        let claimed = this.claim.take()?;
+        // SAFETY: The blocks are static, and not registered, as nobody else got this far.
         unsafe {
-            to_result(bindings::wg_register_pm_notifier(self.suspend.get()))?;
-            if let Err(error) = to_result(bindings::wg_register_vmfork_notifier(self.clone.get())) {
-                bindings::wg_unregister_pm_notifier(self.suspend.get());
+            to_result(bindings::wg_register_pm_notifier(this.suspend.get()))?;
+            if let Err(error) = to_result(bindings::wg_register_vmfork_notifier(this.clone.get())) {
+                bindings::wg_unregister_pm_notifier(this.suspend.get());
                 return Err(error);
             }
         }
-        Ok(Listening(self))
+        Ok(Listening(this, claimed))
     }
 
     unsafe extern "C" fn suspend(
@@ -86,7 +97,10 @@ impl<E: Events> Notifiers<E> {
 }
 
 /// Keeps [`Notifiers`] registered.
-pub(crate) struct Listening<E: Events>(&'static Notifiers<E>);
+pub(crate) struct Listening<E: Events>(
+    &'static Notifiers<E>,
+    #[expect(dead_code, reason = "dropped last")] Claimed,
+);
 
 impl<E: Events> Drop for Listening<E> {
     fn drop(&mut self) {

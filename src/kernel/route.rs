@@ -135,7 +135,7 @@ impl Route4 {
 impl UdpSocket {
     /// Whether `address` is one of the socket's namespace.
     pub(crate) fn owns4(&self, _bh: &BhGuard, address: Ipv4Addr) -> bool {
-        // SAFETY: The socket is valid; in a read section.
+        // SAFETY: The socket is valid, and so is its namespace, by the type invariant; in a read section.
         unsafe {
             bindings::inet_confirm_addr(
                 bindings::wg_sock_net(self.as_ptr()),
@@ -162,7 +162,7 @@ impl UdpSocket {
 
     /// Finds the route for `flow`, and its source address if that was left open.
     pub(crate) fn route4(&self, _bh: &BhGuard, flow: &mut Flow4) -> Result<Route4> {
-        // SAFETY: The socket is valid; the flow is ours to be changed.
+        // SAFETY: The socket is valid, and so is its namespace; the flow is ours to be changed.
         unsafe {
             let sk = self.as_ptr();
             bindings::wg_sk_classify_flow4(sk, &mut flow.0);
@@ -210,7 +210,7 @@ impl UdpSocket {
              .0
             .as_ptr()
             .cast::<bindings::rtable>();
-        // SAFETY: All are valid; packet and route pass to the function.
+        // SAFETY: All are valid, the socket's namespace too; packet and route pass to the function.
         unsafe {
             let ports = flow.0.uli.ports;
             bindings::udp_tunnel_xmit_skb(

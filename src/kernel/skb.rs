@@ -53,13 +53,14 @@ pub(crate) enum Fate {
 /// # Invariants
 ///
 /// The pointer is valid, the reference behind it belongs to this value, and the packet is on no
-/// list.
+/// list. Its linear part has been written, from the network header or from `data` on, whichever comes
+/// first.
 pub(crate) struct Skb(NonNull<bindings::sk_buff>);
 
 // SAFETY: A packet may be handed to another CPU.
 unsafe impl Send for Skb {}
 
-/// A packet of a chain, borrowed.
+/// A packet of a chain, borrowed. What is written of it is as in [`Skb`].
 pub(crate) struct Packet<'a>(NonNull<bindings::sk_buff>, PhantomData<&'a mut Skb>);
 
 /// The space in front of a packet for everything that is put before the encrypted data: outer IP
@@ -132,9 +133,12 @@ impl<'a> Packet<'a> {
     }
 
     /// Contiguous bytes from `offset` bytes after the buffer's start to the end of the linear
-    /// part; none where the offset is outside.
+    /// part; none where the offset is outside, or before the network header.
     #[inline]
     fn from_offset(&self, offset: u16) -> &[u8] {
+        if offset < self.headers().network_header {
+            return &[];
+        }
         // SAFETY: The packet is valid. `head` is the start of the buffer, `data` is inside it, hence
         // one allocation.
         let (head, end) = unsafe {
@@ -143,9 +147,8 @@ impl<'a> Packet<'a> {
         };
         let end = end.wrapping_add(self.head_len());
         match end.checked_sub(usize::from(offset)) {
-            // SAFETY: From `head + offset` to the tail is inside the buffer; header bytes before
-            // `data` were packet data when they were pulled, or headroom, which is allocated, of
-            // which only callers that know a header to be there make use. Nobody writes them.
+            // SAFETY: From `head + offset` to the tail is inside the buffer, and written by the type
+            // invariant, as `offset` is not before the network header. Nobody writes these bytes.
             Some(len) => unsafe { slice::from_raw_parts(head.add(usize::from(offset)), len) },
             None => &[],
         }
@@ -204,14 +207,6 @@ impl<'a> Packet<'a> {
         unsafe { bindings::wg_skb_orphan(self.raw()) };
     }
 
-    /// The DS field for the outer header: none but the ECN bits that belong there (RFC 6040).
-    #[inline]
-    pub(crate) fn ecn_for_outer(&self) -> u8 {
-        // SAFETY: The caller's packets were seen to begin with an IP header, or have none and a
-        // network header inside the buffer.
-        unsafe { bindings::wg_skb_ecn_encap(self.raw()) }
-    }
-
     /// Puts `header` in front, `padding` zero bytes and a tag behind, and encrypts all but the
     /// header in place with ChaCha20-Poly1305. `false`: out of memory; the packet is unusable.
     #[inline]
@@ -258,7 +253,7 @@ impl<'a> Packet<'a> {
         let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
         // SAFETY: `sg` has room for `frags` entries, which is as many as the packet has parts;
         // all parts are writable since `skb_cow_data`.
-        unsafe {
+        let sealed = unsafe {
             let sg = sg.as_mut_ptr().cast();
             bindings::sg_init_table(sg, frags);
             bindings::skb_to_sgvec(
@@ -275,7 +270,12 @@ impl<'a> Packet<'a> {
                     nonce,
                     key.as_ptr(),
                 )
+        };
+        if !sealed {
+            // SAFETY: The trailer ends with the tag, which nobody has written.
+            unsafe { ptr::write_bytes(tail_pointer(trailer).sub(TAG as usize), 0, TAG as usize) };
         }
+        sealed
     }
 
     /// Decrypts a packet that begins with a 16-byte data header in place and cuts off header and
@@ -403,7 +403,8 @@ impl Skb {
     ///
     /// # Safety
     ///
-    /// `skb` is valid and on no list, and its reference passes to the result.
+    /// `skb` is valid and on no list, and its reference passes to the result. Where it has a network
+    /// header in front of `data`, that was written, and what is between.
     #[inline]
     pub(super) unsafe fn from_raw(skb: *mut bindings::sk_buff) -> Self {
         // SAFETY: By the contract; the link is cleared so that "on no list" is true of it.
@@ -413,12 +414,30 @@ impl Skb {
         }
     }
 
-    /// Gives the packet away.
+    /// Takes over a packet that the stack sends.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is valid and on no list, and its reference passes to the result.
+    #[inline]
+    pub(super) unsafe fn from_stack(skb: *mut bindings::sk_buff) -> Self {
+        // SAFETY: By the contract, and by what is done below before anybody gets it.
+        let mut this = unsafe { Self::from_raw(skb) };
+        let start = this.data_offset();
+        let mut packet = this.packet();
+        let header = &mut packet.headers_mut().network_header;
+        // Who made it need not have set this, and then there may be headroom.
+        *header = start.max(*header);
+        this
+    }
+
     #[inline]
     pub(super) fn as_ptr(&mut self) -> *mut bindings::sk_buff {
         self.0.as_ptr()
     }
 
+    /// Gives the packet away.
+    #[inline]
     pub(super) fn into_raw(self) -> *mut bindings::sk_buff {
         ManuallyDrop::new(self).0.as_ptr()
     }
@@ -458,7 +477,8 @@ impl Skb {
                 return None;
             }
             bindings::wg_skb_reserve(skb, headroom as i32);
-            Some(Self::from_raw(skb))
+            // Where `data` is.
+            Some(Self::from_stack(skb))
         }
     }
 
@@ -523,13 +543,15 @@ impl Skb {
         unsafe { !bindings::skb_pull(self.0.as_ptr(), len).is_null() }
     }
 
-    /// Moves the start `len` bytes back. `false`: there is less in front of it.
+    /// Moves the start `len` bytes back. `false`: the network header is less in front of it.
     #[inline]
     pub(crate) fn retreat(&mut self, len: u32) -> bool {
-        if u32::from(self.data_offset()) < len {
-            return false;
+        let header = self.view().headers().network_header;
+        match self.data_offset().checked_sub(header) {
+            Some(before) if u32::from(before) >= len => (),
+            _ => return false,
         }
-        // SAFETY: There is that much headroom.
+        // SAFETY: There is that much in front of it, which was written by the type invariant.
         unsafe { !bindings::skb_push(self.0.as_ptr(), len).is_null() }
     }
 
@@ -584,7 +606,7 @@ impl Skb {
         };
         self.free(Fate::Consumed);
         while !next.is_null() {
-            // SAFETY: The segments are a null-terminated chain that is ours.
+            // SAFETY: The segments are a null-terminated chain that is ours, each with written headers.
             unsafe {
                 let this = next;
                 next = (*this).__bindgen_anon_1.__bindgen_anon_1.next;
@@ -610,15 +632,8 @@ impl Skb {
     /// Merges the outer header's congestion mark into the inner header (RFC 6040).
     #[inline]
     pub(crate) fn decapsulate_ecn(&mut self, outer: u8, inner: u8) {
-        // SAFETY: The packet begins with an IP header, contiguous, of the protocol it claims.
+        // SAFETY: The packet is valid and ours. The function looks whether its header is in the buffer.
         unsafe { bindings::wg_inet_ecn_decapsulate(self.0.as_ptr(), outer, inner) };
-    }
-
-    /// The DS field of the IP header that the packet was received with.
-    #[inline]
-    pub(crate) fn received_ds(&self) -> u8 {
-        // SAFETY: The network header was checked to be inside the buffer.
-        unsafe { bindings::wg_skb_dsfield(self.0.as_ptr()) }
     }
 
     #[inline]

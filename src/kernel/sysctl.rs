@@ -5,7 +5,12 @@
 //! C headers: `include/net/net_namespace.h`, `include/net/netns/generic.h`,
 //! `include/linux/sysctl.h`.
 
-use super::{bindings, net::Net, rcu};
+use super::{
+    bindings,
+    net::Net,
+    once::{Claim, Claimed, HasStatic},
+    rcu,
+};
 use core::{
     cell::UnsafeCell,
     marker::PhantomData,
@@ -16,15 +21,11 @@ use core::{
 use kernel::{error::to_result, prelude::*, str::CStr};
 
 /// What a switch is called, and where it is.
-pub(crate) trait Switch: 'static {
+pub(crate) trait Switch: HasStatic<NetSwitch<Self>> + Sized + 'static {
     /// The folder of sysctls, below the namespace's own.
     const FOLDER: &'static CStr;
     /// The name in it.
     const NAME: &'static CStr;
-    /// What the kernel knows of it.
-    fn of_nets() -> &'static NetSwitch<Self>
-    where
-        Self: Sized;
 }
 
 /// What a namespace has of it. Zeroed by the kernel when the namespace begins.
@@ -36,16 +37,16 @@ struct State {
     on: u8,
 }
 
-/// A switch as the kernel knows it, in a static of the driver's: on, unless somebody turns it off.
+/// A switch as the kernel knows it, in the static of its type: on, unless somebody turns it off.
 ///
 /// # Invariants
 ///
-/// From registration to unregistration the structure belongs to the kernel. While `registered`, and
+/// While somebody has the `claim` the structure belongs to the kernel. While `registered`, and
 /// for a grace period after, every namespace has a [`State`] under the number `id`.
 pub(crate) struct NetSwitch<S: Switch> {
     pernet: UnsafeCell<bindings::pernet_operations>,
     id: UnsafeCell<u32>,
-    taken: AtomicBool,
+    claim: Claim,
     registered: AtomicBool,
     _switch: PhantomData<S>,
 }
@@ -65,40 +66,36 @@ impl<S: Switch> NetSwitch<S> {
         Self {
             pernet: UnsafeCell::new(pernet),
             id: UnsafeCell::new(0),
-            taken: AtomicBool::new(false),
+            claim: Claim::new(),
             registered: AtomicBool::new(false),
             _switch: PhantomData,
         }
     }
 
     /// Gives all namespaces the switch, until the result is dropped. `EBUSY`: they have it.
-    pub(crate) fn register(&'static self) -> Result<Switches<S>> {
-        if self.taken.swap(true, Ordering::Acquire) {
-            return Err(EBUSY);
-        }
+    pub(crate) fn register() -> Result<Switches<S>> {
+        let this = S::get_static();
+        let claimed = this.claim.take()?;
         // SAFETY: The structure is static, and not registered yet, as nobody else got this far.
-        let registered = unsafe {
-            let pernet = self.pernet.get();
-            (*pernet).id = self.id.get();
+        unsafe {
+            let pernet = this.pernet.get();
+            (*pernet).id = this.id.get();
             (*pernet).size = size_of::<State>();
-            to_result(bindings::register_pernet_subsys(pernet))
-        };
-        if let Err(error) = registered {
-            self.taken.store(false, Ordering::Release);
-            return Err(error);
+            to_result(bindings::register_pernet_subsys(pernet))?;
         }
         // INVARIANT: All namespaces were given one.
-        self.registered.store(true, Ordering::Release);
-        Ok(Switches(self))
+        this.registered.store(true, Ordering::Release);
+        Ok(Switches(this, claimed))
     }
 
     /// Whether a namespace has the switch on.
-    pub(crate) fn is_on(&self, net: &Net) -> bool {
+    pub(crate) fn is_on(net: &Net) -> bool {
+        let this = S::get_static();
         let _section = kernel::sync::rcu::read_lock();
         // SAFETY: The namespace is alive. Its state stays for this read section, by the type
         // invariant.
-        !self.registered.load(Ordering::Acquire)
-            || unsafe { (&raw const (*self.state(net.as_ptr())).on).read_volatile() != 0 }
+        !this.registered.load(Ordering::Acquire)
+            || unsafe { (&raw const (*this.state(net.as_ptr())).on).read_volatile() != 0 }
     }
 
     /// # Safety
@@ -113,7 +110,7 @@ impl<S: Switch> NetSwitch<S> {
         // SAFETY: The kernel has allocated and zeroed the state, and nobody else has the namespace.
         // The table stays where it is up to `exit`; it accepts a byte of 0 or 1.
         unsafe {
-            let state = S::of_nets().state(net);
+            let state = S::get_static().state(net);
             (*state).on = 1;
             let table = &raw mut (*state).table;
             (*table).procname = S::NAME.as_ptr().cast();
@@ -136,7 +133,7 @@ impl<S: Switch> NetSwitch<S> {
     unsafe extern "C" fn exit(net: *mut bindings::net) {
         // SAFETY: The namespace was initialised. Whoever is in the file is waited for.
         unsafe {
-            let state = S::of_nets().state(net);
+            let state = S::get_static().state(net);
             if !(*state).header.is_null() {
                 bindings::wg_unregister_net_sysctl((*state).header);
             }
@@ -146,7 +143,10 @@ impl<S: Switch> NetSwitch<S> {
 }
 
 /// Keeps a [`NetSwitch`] registered.
-pub(crate) struct Switches<S: Switch>(&'static NetSwitch<S>);
+pub(crate) struct Switches<S: Switch>(
+    &'static NetSwitch<S>,
+    #[expect(dead_code, reason = "dropped last")] Claimed,
+);
 
 impl<S: Switch> Drop for Switches<S> {
     fn drop(&mut self) {
@@ -154,6 +154,5 @@ impl<S: Switch> Drop for Switches<S> {
         rcu::synchronize();
         // SAFETY: It was registered, and nobody looks at the states any more.
         unsafe { bindings::unregister_pernet_subsys(self.0.pernet.get()) };
-        self.0.taken.store(false, Ordering::Release);
     }
 }

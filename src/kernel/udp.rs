@@ -9,7 +9,7 @@ use super::{
     bindings,
     errno::EADDRINUSE,
     net::{self, Net, User},
-    netdev::{Dev, Driver, NetRef},
+    netdev::{Dev, Driver, InNet},
     rcu,
     skb::{Fate, Skb},
     task_socket::{self, TaskSocket},
@@ -33,7 +33,8 @@ const PORT_TRIES: u32 = 100;
 /// # Invariants
 ///
 /// `sk` is a UDP socket of `version`. It is that of `task`, or else a kernel socket that belongs to
-/// this value.
+/// this value. It does not keep its namespace, but is part of [`Sockets`] that have an [`InNet`] for
+/// it, so what it looks at there is not freed.
 pub(crate) struct UdpSocket {
     sk: NonNull<bindings::sock>,
     version: Version,
@@ -171,13 +172,13 @@ impl Drop for Receiving {
 ///
 /// # Invariants
 ///
-/// They are tunnel sockets of what `dev` refers to.
+/// They are tunnel sockets of what `dev` refers to, in the namespace that it is about.
 pub(crate) struct Sockets<D: Receiver> {
     v4: UdpSocket,
     v6: Option<UdpSocket>,
     // Dropped in this order: the device is used until nobody is receiving.
     _receiving: Receiving,
-    dev: NetRef<D>,
+    dev: InNet<D>,
 }
 
 /// There are no sockets: what making or binding the one of a version returned.
@@ -186,6 +187,7 @@ pub(crate) struct Denied(pub(crate) Version, pub(crate) Error);
 impl<D: Receiver> Sockets<D> {
     /// Makes sockets in `net`, bound to `port`, or to one that the kernel picks if that is 0.
     pub(crate) fn bind(dev: &Dev<D>, net: &Net, owner: Owner, port: u16) -> Result<Self, Denied> {
+        let dev = dev.enter(net).map_err(|error| Denied(Version::V4, error))?;
         let bind = |version, port| {
             UdpSocket::bind(net, version, owner, port).map_err(|error| Denied(version, error))
         };
@@ -208,7 +210,7 @@ impl<D: Receiver> Sockets<D> {
             v4,
             v6,
             _receiving: Receiving,
-            dev: dev.get(),
+            dev,
         };
         this.listen(net, &this.v4);
         if let Some(v6) = &this.v6 {
@@ -281,7 +283,7 @@ impl<D: Receiver> Sockets<D> {
     }
 
     unsafe extern "C" fn receive(sk: *mut bindings::sock, skb: *mut bindings::sk_buff) -> i32 {
-        // SAFETY: The packet passes to this function.
+        // SAFETY: The packet passes to this function. UDP has read the headers in front of it.
         let mut skb = unsafe { Skb::from_raw(skb) };
         // It is good for this read section only, and the packet goes to other tasks.
         skb.drop_route();

@@ -3,10 +3,10 @@
 //! Listing the sockets that live in a namespace for devices elsewhere, for its owner.
 
 use crate::{
-    device::{self, Config, Dev, Device},
+    device::{Config, Dev, Device},
     kernel::{
         genl::{Cursor, Home, Message, Messages, Reader},
-        netdev::Rtnl,
+        netdev::{LinkKind, Rtnl},
         udp::Sockets,
     },
     uapi::*,
@@ -21,7 +21,7 @@ pub(super) fn sockets(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messag
     let [last, ..] = &mut cursor.words;
     let rtnl = Rtnl::lock();
     let mut result = Ok(());
-    device::kind().for_each(&rtnl, |dev| {
+    LinkKind::<Device>::for_each(&rtnl, |dev| {
         let listed = *last != 0 && dev.number() >= *last;
         if listed || result.is_err() || !is_elsewhere(dev, &home, &rtnl) {
             return;

@@ -10,6 +10,7 @@ use crate::{
         crypto::KernelCrypto,
         errno::EPFNOSUPPORT,
         genl::{Attr, Request, Service},
+        napi::Started,
         netdev::Rtnl,
         rcu::RcuArc,
     },
@@ -83,7 +84,7 @@ struct Room {
     /// one.
     peers: KVVec<Option<RcuArc<Peer>>>,
     /// An empty list with room for all of these.
-    list: KVVec<RcuArc<Peer>>,
+    list: KVVec<Started<Peer>>,
 }
 
 impl Room {

@@ -66,6 +66,55 @@ pub struct File {
     pub found: Vec<Unsafe>,
 }
 
+/// What is in some files together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Lines that hold code.
+    pub code: usize,
+    /// Lines of code inside of unsafe blocks.
+    pub code_in_blocks: usize,
+    /// Unsafe blocks.
+    pub blocks: usize,
+    /// Functions that are unsafe, of other languages too.
+    pub functions: usize,
+    /// Every other `unsafe`.
+    pub others: usize,
+}
+
+impl Totals {
+    /// Adds files up.
+    pub fn of<'a>(files: impl IntoIterator<Item = &'a File>) -> Self {
+        let mut totals = Self::default();
+        for file in files {
+            totals.code += file.code;
+            totals.code_in_blocks += file.code_in_blocks;
+            for found in &file.found {
+                *match found.kind {
+                    Kind::Block => &mut totals.blocks,
+                    Kind::Function | Kind::Extern => &mut totals.functions,
+                    _ => &mut totals.others,
+                } += 1;
+            }
+        }
+        totals
+    }
+
+    /// How often there is an `unsafe` in a hundred lines of code.
+    pub fn per_hundred(&self) -> f64 {
+        self.in_hundred(self.blocks + self.functions + self.others)
+    }
+
+    /// How many of a hundred lines of code are inside of unsafe blocks.
+    pub fn share(&self) -> f64 {
+        self.in_hundred(self.code_in_blocks)
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn in_hundred(&self, n: usize) -> f64 {
+        100.0 * n as f64 / self.code.max(1) as f64
+    }
+}
+
 /// Why a folder could not be read.
 #[derive(Debug)]
 pub enum Error {

@@ -1,28 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `unsafe-report [FOLDER]`: every `unsafe` below `src` or the folder named, and what share of the
-//! code is in unsafe blocks.
+//! `unsafe-report [FOLDER [NAME=FOLDER]…]`: every `unsafe` below `src` or the folder named, and what
+//! share of the code is in unsafe blocks; next to it the same numbers of other folders.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use unsafe_report::{search, File, Kind};
+use unsafe_report::{search, File, Totals};
 
 fn main() -> ExitCode {
-    let folder = PathBuf::from(std::env::args_os().nth(1).unwrap_or_else(|| "src".into()));
-    match search(&folder) {
-        Ok(files) if !files.is_empty() => {
-            report(&files);
-            ExitCode::SUCCESS
-        }
-        Ok(_) => {
-            eprintln!("unsafe-report: no Rust in {}", folder.display());
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("unsafe-report: {error}");
-            ExitCode::FAILURE
-        }
+    let mut arguments = std::env::args_os().skip(1);
+    let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "src".into()));
+    let Some(files) = read(&folder) else {
+        return ExitCode::FAILURE;
+    };
+    report(&files);
+    for other in arguments {
+        let other = other.to_string_lossy();
+        let (name, folder) = other.split_once('=').unwrap_or((&other, &other));
+        let Some(files) = read(Path::new(folder)) else {
+            return ExitCode::FAILURE;
+        };
+        row(name, &files);
     }
+    ExitCode::SUCCESS
+}
+
+/// The files of a folder, or `None` and why not.
+fn read(folder: &Path) -> Option<Vec<File>> {
+    match search(folder) {
+        Ok(files) if !files.is_empty() => return Some(files),
+        Ok(_) => eprintln!("unsafe-report: no Rust in {}", folder.display()),
+        Err(error) => eprintln!("unsafe-report: {error}"),
+    }
+    None
 }
 
 fn report(files: &[File]) {
@@ -39,32 +49,30 @@ fn report(files: &[File]) {
     }
     println!();
     println!(
-        "{:<24} {:>6} {:>7} {:>5} {:>5} {:>9} {:>7}",
-        "file", "code", "blocks", "fns", "other", "in blocks", "share"
+        "{:<24} {:>6} {:>7} {:>5} {:>5} {:>8} {:>9} {:>7}",
+        "file", "code", "blocks", "fns", "other", "per 100", "in blocks", "share"
     );
     let mut rows: Vec<_> = files.iter().filter(|f| !f.found.is_empty()).collect();
     rows.sort_by_key(|f| std::cmp::Reverse(f.code_in_blocks));
     for file in rows {
-        row(&file.path.display().to_string(), &[file]);
+        row(&file.path.display().to_string(), [file]);
     }
     let (with, without): (Vec<_>, Vec<_>) = files.iter().partition(|f| !f.found.is_empty());
-    row("files with unsafe", &with);
-    row("files without", &without);
-    row("all", &files.iter().collect::<Vec<_>>());
+    row("files with unsafe", with);
+    row("files without", without);
+    row("all", files);
 }
 
-fn row(name: &str, files: &[&File]) {
-    let code: usize = files.iter().map(|f| f.code).sum();
-    let inside: usize = files.iter().map(|f| f.code_in_blocks).sum();
-    let all = || files.iter().flat_map(|f| &f.found);
-    let blocks = all().filter(|u| u.kind == Kind::Block).count();
-    let functions = all()
-        .filter(|u| matches!(u.kind, Kind::Function | Kind::Extern))
-        .count();
-    let other = all().count() - blocks - functions;
-    #[allow(clippy::cast_precision_loss)]
-    let share = 100.0 * inside as f64 / code.max(1) as f64;
+fn row<'a>(name: &str, files: impl IntoIterator<Item = &'a File>) {
+    let totals = Totals::of(files);
     println!(
-        "{name:<24} {code:>6} {blocks:>7} {functions:>5} {other:>5} {inside:>9} {share:>6.1}%"
+        "{name:<24} {:>6} {:>7} {:>5} {:>5} {:>8.1} {:>9} {:>6.1}%",
+        totals.code,
+        totals.blocks,
+        totals.functions,
+        totals.others,
+        totals.per_hundred(),
+        totals.code_in_blocks,
+        totals.share(),
     );
 }

@@ -3,7 +3,7 @@
 //! Where `unsafe` may be in the kernel module, and what has to be said of it.
 
 use std::path::Path;
-use unsafe_report::{read, search, File, Kind, Unsafe};
+use unsafe_report::{read, search, File, Kind, Totals, Unsafe};
 
 fn module() -> Vec<File> {
     let files = search(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../src"))).unwrap();
@@ -97,4 +97,17 @@ unsafe impl Send for Silent {}
     );
     // The function's three lines, the macro's eight but for the comment, and the last.
     assert_eq!((file.code, file.code_in_blocks), (11, 3));
+    let totals = Totals::of([&file, &file]);
+    assert_eq!(
+        totals,
+        Totals {
+            code: 22,
+            code_in_blocks: 6,
+            blocks: 2,
+            functions: 2,
+            others: 2,
+        }
+    );
+    assert_eq!(format!("{:.1}", totals.per_hundred()), "27.3");
+    assert_eq!(Totals::of([]).per_hundred(), 0.0);
 }
