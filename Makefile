@@ -53,6 +53,15 @@ endif
 metadata: ## only what modules in Rust need for that kernel (docs/building.md)
 	@tools/kernel/metadata $(KERNEL)
 
+.PHONY: intree
+intree: ## the module as it would lie in a kernel tree, to DIR (target/intree/files)
+	@tools/kernel/intree "$(or $(DIR),$(CURDIR)/target/intree/files)"
+	@echo "the files are in $(or $(DIR),target/intree/files)"
+
+.PHONY: intree-try
+intree-try: ## build it as a part of Debian's kernel source (TRY=m, or y)
+	@tools/kernel/intree --try $(TRY)
+
 # --- our wg ------------------------------------------------------------------
 
 .PHONY: wg

@@ -155,6 +155,24 @@ def moves_table(moves):
                f"| {middle('out/silence', 1e3)} ms | {middle('in/silence', 1e3)} ms |")
 
 
+def bought_table(bought):
+    """Of sockets that credentials bought to root's, one measured after the other."""
+    yield "| TCP, one stream | Mbit/s | root's | bought | ratio |"
+    yield "| --- | --- | ---: | ---: | :--- |"
+    for mtu, mtu_title in MTUS:
+        for way, way_title in WAYS[:2]:
+            for what, title in ((("seconds",), "by the clock"), (("worked",), "for processor time"),
+                                (("worked", "one"), "the same on one CPU")):
+                pairs = bought.get((mtu, way, *what))
+                if not pairs:
+                    continue
+                ratios = [hers / root for root, hers in pairs]
+                low, high = interval(ratios)
+                root, hers = (statistics.median(of) * 1e-6 for of in zip(*pairs))
+                yield (f"| {mtu_title}, {way_title} | {title} | {figure(root)} | {figure(hers)} "
+                       f"| {statistics.median(ratios):.2f} ({low:.2f} to {high:.2f}) |")
+
+
 def userspace_table(programs):
     yield "| program | Mbit/s | for processor time | cipher alone takes |"
     yield "| --- | ---: | ---: | ---: |"
@@ -210,6 +228,8 @@ class Values:
 
     def __init__(self, path):
         self.limits, self.moves, self.programs, self.head = [], {}, {}, {}
+        # Pairs of root's and hers by MTU, way and what is counted.
+        self.bought = {}
         # By row, module and round.
         self.rows = {}
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -227,6 +247,11 @@ class Values:
             for key, value in one["values"].items():
                 if key.startswith("move/"):
                     self.moves.setdefault(key, []).append(value)
+                elif key.startswith(("bought/", "one/bought/")):
+                    *cpus, _, mtu, way, over_what, _, who = key.split("/")
+                    if who == "root":
+                        pair = (value, one["values"][key.removesuffix("root") + "hers"])
+                        self.bought.setdefault((mtu, way, over_what, *cpus), []).append(pair)
                 else:
                     by_module = self.rows.setdefault(key, {"c": {}, "ours": {}})
                     by_module[one["module"]][one["round"]] = value
@@ -251,6 +276,9 @@ def main():
     if values.moves:
         text += ["", "1,000 packets a second each way, while sockets move (ours only):", "",
                  *moves_table(values.moves)]
+    if values.bought:
+        text += ["", "Sockets that credentials bought, next to root's (ours only):", "",
+                 *bought_table(values.bought)]
     if values.programs:
         text += ["", "Programs on the machine itself, one stream of TCP, MTU 1420 (see "
                  "docs/benchmarks.md for what compares):", "", *userspace_table(values.programs)]

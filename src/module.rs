@@ -5,6 +5,8 @@
 //! The protocol is in `protocol`, which knows no kernel. `kernel` wraps what the kernel offers, and
 //! is the only place with `unsafe`. Everything else is the driver between the two.
 
+#![deny(unsafe_code)]
+
 mod allowed_ips;
 mod cookies;
 mod device;
@@ -13,6 +15,7 @@ mod handshake;
 mod index;
 mod ip;
 mod judgement;
+#[allow(unsafe_code)]
 mod kernel;
 mod keypair;
 mod netlink;

@@ -226,7 +226,7 @@ impl Peer {
             peer.make_dead(dev);
             drop(config.peers.remove(at));
             rcu::synchronize();
-            Self::bury(dev, core::slice::from_ref(peer));
+            Self::bury(dev, config, core::slice::from_ref(peer));
         }
     }
 
@@ -242,7 +242,7 @@ impl Peer {
             peer.make_dead(dev);
         }
         rcu::synchronize();
-        Self::bury(dev, &peers);
+        Self::bury(dev, config, &peers);
     }
 
     /// Takes a peer out of what it can be found by. After a grace period, nobody who checks
@@ -254,13 +254,12 @@ impl Peer {
 
     /// Ends what dead peers are still doing. It is done for all of them together, since each step
     /// waits.
-    fn bury(dev: &Dev, peers: &[RcuArc<Self>]) {
+    fn bury(dev: &Dev, config: &Config, peers: &[RcuArc<Self>]) {
         // A handshake that is being answered may still complete; being dead, the peer gets no session.
         for peer in peers {
             Self::fall_silent(peer);
+            transit::cancel_waiting(config, peer);
         }
-        // Who waits for room of a socket waits no more.
-        transit::wake_waiters(dev);
         // Packets that entered a queue before are first encrypted or decrypted, then passed on.
         dev.crypt_wq.flush();
         dev.crypt_wq.flush();

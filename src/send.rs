@@ -227,13 +227,14 @@ pub(crate) fn queue_transmission(peer: &RcuArc<Peer>) {
 
 /// Sends what is encrypted, in order.
 pub(crate) fn transmit_finished(peer: &RcuArc<Peer>) {
+    let woken = Waiter::collect(peer);
     let Some(mut queue) = peer.tx.drain() else {
         return;
     };
     // What waits here still counts as its sender's, so that one is held back as well.
     while !waits_for_room(peer) {
         let Some((batch, outcome)) = queue.next() else {
-            return;
+            break;
         };
         let (packets, _keypair) = batch.into_parts();
         match outcome {
@@ -241,6 +242,13 @@ pub(crate) fn transmit_finished(peer: &RcuArc<Peer>) {
             Outcome::Failed => drop(packets),
         }
         crate::kernel::workqueue::yield_if_needed();
+    }
+    if woken {
+        // One is woken at a time.
+        let bh = BhGuard::new();
+        if let Some(transit) = peer.device.transit.load(&bh) {
+            transit.sockets.wake_next();
+        }
     }
 }
 
@@ -255,10 +263,7 @@ fn waits_for_room(peer: &RcuArc<Peer>) -> bool {
         .and_then(|transit| transit.sockets.of(peer.endpoint.version()));
     match socket {
         Some(socket) if !peer.is_dead() => Waiter::wait(peer, &bh, socket),
-        _ => {
-            Waiter::collect(peer);
-            false
-        }
+        _ => false,
     }
 }
 

@@ -63,8 +63,14 @@ fn send(
         Some(SocketAddr::V6(to)) => send6(bh, transit, skb, endpoint, to, ds, memory),
         None => Err(EAFNOSUPPORT),
     };
-    if let Err(error) = sent {
-        debug::no_route(dev.netdev(), endpoint.address(), error);
+    match sent {
+        Ok(()) => (),
+        Err(EPERM) => debug::often(
+            dev.netdev(),
+            c"Not sending: a BPF program of the owner's cgroup rules over sendmsg()",
+        ),
+        Err(ENOBUFS) => debug::often(dev.netdev(), c"Not sending: no room in the send buffer"),
+        Err(error) => debug::no_route(dev.netdev(), endpoint.address(), error),
     }
     sent
 }

@@ -20,10 +20,12 @@ use crate::{
         genl::{Attr, Extack, Request},
         net::{self, Net},
         netdev::Rtnl,
-        rcu::{self, BhGuard},
+        rcu::{self, RcuArc},
         sysctl::{NetSwitch, Switch},
         udp::{self, Denied, MaySend, Sockets},
+        waiter::Waiter,
     },
+    peer::Peer,
     protocol::timers::{Host, Timer},
     send,
     timers::PeerTimers,
@@ -96,7 +98,7 @@ fn note_sockets(dev: &Dev, rtnl: &Rtnl, config: &mut Config, sockets: &Arc<Socke
     if config.state.port_origin != PortOrigin::Asked {
         config.state.port_origin = PortOrigin::PickedHere;
     }
-    config.carried_before = dev.netdev().totals(rtnl);
+    config.carried_before = dev.netdev().totals(rtnl).unwrap_or_default();
     // Closed here, if nobody is sending by them any more.
     config.sockets = Some(sockets.clone());
 }
@@ -134,10 +136,9 @@ pub(crate) fn close(dev: &Dev, config: &mut Config) {
         // Whoever saw the interface up is done with that, as it is where sockets had users.
         rcu::synchronize();
     }
-    if config.state.owner == Owner::Root {
-        config.sockets = None;
-    } else if let Some(sockets) = &config.sockets {
-        sockets.wake_waiters();
+    match &config.sockets {
+        Some(sockets) if sockets.are_tasks() => sockets.wake_all(),
+        _ => config.sockets = None,
     }
 }
 
@@ -147,11 +148,10 @@ pub(crate) fn end(dev: &Dev, config: &mut Config) {
     config.sockets = None;
 }
 
-/// Has peers that wait for room in a send buffer look again.
-pub(crate) fn wake_waiters(dev: &Dev) {
-    let bh = BhGuard::new();
-    if let Some(transit) = dev.transit.load(&bh) {
-        transit.sockets.wake_waiters();
+/// Has a peer that has died wait no more for room in a send buffer.
+pub(crate) fn cancel_waiting(config: &Config, peer: &RcuArc<Peer>) {
+    if let Some(sockets) = &config.sockets {
+        Waiter::cancel(peer, sockets);
     }
 }
 

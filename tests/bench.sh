@@ -44,6 +44,7 @@ def results():
     check(len(theirs) > 50, "it measures the kernel's own module", rows.keys())
     check(theirs <= ours, "and ours in each of the same things", theirs - ours)
     check(any("move" in name for name in ours), "and how it moves")
+    check(any("bought" in name for name in ours), "and with sockets that credentials bought")
     check("limit" in others, "it measures what the cipher can do", others)
     table = folder.joinpath("results.md").read_text(encoding="utf-8")
     check(table.count("\n|") > 30, "its report is a table", table)

@@ -308,7 +308,10 @@ enum wgtransit_attribute {
 	 */
 	WGTRANSIT_A_NETNSID,
 
-	/* u64: packets and bytes since the sockets were made */
+	/*
+	 * u64: packets and bytes since the sockets were made. Absent of a
+	 * device that is just ending
+	 */
 	WGTRANSIT_A_RX_PACKETS,
 	WGTRANSIT_A_RX_BYTES,
 	WGTRANSIT_A_TX_PACKETS,

@@ -132,12 +132,13 @@ def rates(nets, begin, end):
             {"seconds": size * 8 / seconds, "worked": size * 8 / work})
 
 
-def tcp(streams, ways, seconds):
-    """Bits of so many streams, `forth`, `back` or `both`."""
+def tcp(streams, ways, seconds, left="left"):
+    """Bits of so many streams, `forth`, `back` or `both`; `left` is where that end of the tunnel
+    is."""
     begin, end = window(seconds, 0.5 + 0.04 * streams * (1 + (ways == "both")))
     running, nets = [], []
-    for way, source, target, address in (("forth", "left", "right", RIGHT),
-                                         ("back", "right", "left", LEFT)):
+    for way, source, target, address in (("forth", left, "right", RIGHT),
+                                         ("back", "right", left, LEFT)):
         if ways in (way, "both"):
             nets.append(target)
             for port in range(7000, 7000 + streams):

@@ -5,12 +5,15 @@ import contextlib
 import ctypes
 import os
 import random
+import socket
 import struct
 import subprocess
 import time
 from typing import Callable, NamedTuple
 
+import actor
 import netlink as nl
+from actor import Actor
 from ground import LEFT, RIGHT, Traffic, Tunnel, public_keys, tcp, udp, window, worked
 from world import inside, meminfo, sh
 
@@ -300,6 +303,51 @@ def move_rows(scale):
     return found
 
 
+# --- sockets that credentials buy ---------------------------------------------------------------
+
+CREDENTIALS = (100, 101)
+
+
+def become_owner():
+    """Somebody without rights in `left`, with sockets that were opened there."""
+    with inside("left"):
+        for family, number in zip((socket.AF_INET, socket.AF_INET6), CREDENTIALS):
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                os.dup2(sock.fileno(), number)
+    actor.drop_user()
+    actor.new_namespaces()
+
+
+def bought_rows(scale):
+    """TCP of a device whose sockets its owner bought with credentials, and of the same one with
+    sockets of root's. Only ours can."""
+    found = {}
+    for mtu, size in MTUS.items():
+        with Tunnel(size):
+            owner = Actor(become_owner)
+            home = owner.net()
+            with inside("left"):
+                nl.link_move("wg0", home).or_raise()
+            owner(nl.address_add, "wg0", f"{LEFT}/24").or_raise()
+            owner(nl.link_up, "wg0").or_raise()
+            # Neighbours are compared, each once before and once after the other.
+            for at, who in enumerate(("root", "hers", "hers", "root")):
+                port = 6000 + at
+                if who == "hers":
+                    owner(nl.wg_set, "wg0", port=port, credential4=CREDENTIALS[0],
+                          credential6=CREDENTIALS[1]).or_raise()
+                else:
+                    with inside(home):
+                        nl.wg_set("wg0", port=port).or_raise()
+                Traffic(home, "ping", RIGHT, 5, 0).done()
+                for way in ("forth", "back"):
+                    for over, value in tcp(1, way, scale, home).items():
+                        found[f"bought/{mtu}/{way}/{over}/{at // 2}/{who}"] = value
+            os.close(home)
+            owner.end()
+    return found
+
+
 def load_limit():
     """Loads what tells what can be done at best."""
     # The lengths that packets have when they are encrypted.
@@ -337,4 +385,4 @@ BOTH = [
     Group("devices", device_rows, 4),
     Group("module", module_rows, 2),
 ]
-OURS = [Group("moves", move_rows, 9)]
+OURS = [Group("moves", move_rows, 9), Group("bought sockets", bought_rows, 22)]

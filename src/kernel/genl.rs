@@ -710,9 +710,7 @@ impl<S: Service> Family<S> {
             }
         }
     }
-}
 
-impl<S: Service> Family<S> {
     unsafe extern "C" fn list(
         skb: *mut bindings::sk_buff,
         cb: *mut bindings::netlink_callback,

@@ -691,9 +691,43 @@ kuid_t wg_sk_uid(const struct sock *sk)
 	return sk_uid(sk);
 }
 
+void wg_wake_up(wait_queue_head_t *queue)
+{
+	wake_up(queue);
+}
+
 void wg_wake_up_all(wait_queue_head_t *queue)
 {
 	wake_up_all(queue);
+}
+
+unsigned long wg_wait_queue_lock(wait_queue_head_t *queue)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	return flags;
+}
+
+void wg_wait_queue_unlock(wait_queue_head_t *queue, unsigned long flags)
+{
+	spin_unlock_irqrestore(&queue->lock, flags);
+}
+
+void wg_wait_queue_append(wait_queue_head_t *queue, wait_queue_entry_t *entry)
+{
+	__add_wait_queue_entry_tail(queue, entry);
+}
+
+void wg_skb_no_timestamp(struct sk_buff *skb)
+{
+	skb_shinfo(skb)->tx_flags &= ~SKBTX_ANY_TSTAMP;
+}
+
+bool wg_sk_is_plain(const struct sock *sk)
+{
+	return !sk->sk_mark && !sk->sk_bound_dev_if && !sk->sk_priority &&
+	       !(sk->sk_userlocks & SOCK_BINDADDR_LOCK);
 }
 
 void wg_list_del_init(struct list_head *entry)

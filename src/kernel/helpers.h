@@ -188,7 +188,13 @@ unsigned int wg_sk_wmem_alloc(const struct sock *sk);
 int wg_sk_sndbuf(const struct sock *sk);
 void wg_sk_forget_user_data(struct sock *sk);
 kuid_t wg_sk_uid(const struct sock *sk);
+void wg_wake_up(wait_queue_head_t *queue);
 void wg_wake_up_all(wait_queue_head_t *queue);
+unsigned long wg_wait_queue_lock(wait_queue_head_t *queue);
+void wg_wait_queue_unlock(wait_queue_head_t *queue, unsigned long flags);
+void wg_wait_queue_append(wait_queue_head_t *queue, wait_queue_entry_t *entry);
+void wg_skb_no_timestamp(struct sk_buff *skb);
+bool wg_sk_is_plain(const struct sock *sk);
 void wg_list_del_init(struct list_head *entry);
 struct ctl_table_header *wg_register_net_sysctl(struct net *net, const char *path,
 						const struct ctl_table *table);

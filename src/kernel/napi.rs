@@ -37,6 +37,7 @@ pub(crate) unsafe trait HasNapi: Poll {
 macro_rules! impl_has_napi {
     ($type:ty { self.$field:ident }) => {
         // SAFETY: The function compiles only if the field has the right type.
+        #[allow(unsafe_code)]
         unsafe impl $crate::kernel::napi::HasNapi for $type {
             const OFFSET: usize = {
                 #[allow(dead_code)]

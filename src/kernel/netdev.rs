@@ -209,20 +209,24 @@ impl NetDevice {
         }
     }
 
-    /// What the interface has carried.
-    pub(crate) fn totals(&self, _rtnl: &Rtnl) -> Totals {
-        let mut stats = MaybeUninit::<bindings::rtnl_link_stats64>::zeroed();
-        // SAFETY: As above; the function fills in the structure, for which all zeroes are valid.
-        unsafe {
-            bindings::dev_get_stats(self.as_ptr(), stats.as_mut_ptr());
-            let stats = stats.assume_init();
-            Totals {
-                rx_packets: stats.rx_packets,
-                rx_bytes: stats.rx_bytes,
-                tx_packets: stats.tx_packets,
-                tx_bytes: stats.tx_bytes,
-            }
+    /// What the interface has carried, if it still counts that.
+    pub(crate) fn totals(&self, _rtnl: &Rtnl) -> Option<Totals> {
+        if !self.is_registered() {
+            return None;
         }
+        let mut stats = MaybeUninit::<bindings::rtnl_link_stats64>::zeroed();
+        // SAFETY: As above. The statistics are there as long as the device is registered, which under
+        // RTNL it stays. The function fills in the structure, for which all zeroes are valid.
+        let stats = unsafe {
+            bindings::dev_get_stats(self.as_ptr(), stats.as_mut_ptr());
+            stats.assume_init()
+        };
+        Some(Totals {
+            rx_packets: stats.rx_packets,
+            rx_bytes: stats.rx_bytes,
+            tx_packets: stats.tx_packets,
+            tx_bytes: stats.tx_bytes,
+        })
     }
 
     /// Counts a received packet of `len` bytes in this CPU's statistics, if it still has them.

@@ -193,7 +193,8 @@ impl UdpSocket {
         }
     }
 
-    /// Sends a packet. `EPERM`: the socket is a task's, and it must not be sent.
+    /// Sends a packet. `ENOBUFS`, `EPERM`: the socket is a task's, and it must not be sent, for want of
+    /// room or since a program of the task's cgroup judges by address what is sent.
     #[inline]
     pub(crate) fn send4(
         &self,
@@ -203,7 +204,7 @@ impl UdpSocket {
         flow: &Flow4,
         ds: u8,
     ) -> Result {
-        let skb = self.own(skb).ok_or(EPERM)?;
+        let skb = self.own(skb)?;
         let rt = ManuallyDrop::new(route)
             .0
              .0
@@ -231,7 +232,7 @@ impl UdpSocket {
         Ok(())
     }
 
-    /// Sends a packet. `EPERM`: as above.
+    /// Sends a packet. Errors as above.
     #[inline]
     pub(crate) fn send6(
         &self,
@@ -241,7 +242,7 @@ impl UdpSocket {
         flow: &Flow6,
         ds: u8,
     ) -> Result {
-        let skb = self.own(skb).ok_or(EPERM)?;
+        let skb = self.own(skb)?;
         let dst = ManuallyDrop::new(route).0 .0.as_ptr();
         let skb = skb.into_raw();
         // SAFETY: As above.

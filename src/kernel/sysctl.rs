@@ -126,7 +126,7 @@ impl<S: Switch> NetSwitch<S> {
             (*table).extra2 = numbers.add(1).cast_mut().cast();
             let folder = S::FOLDER.as_ptr().cast();
             (*state).header = bindings::wg_register_net_sysctl(net, folder, table);
-            if (*state).header.is_null() {
+            if (*state).header.is_null() && bindings::HAS_SYSCTL {
                 return ENOMEM.to_errno();
             }
         }
@@ -137,7 +137,9 @@ impl<S: Switch> NetSwitch<S> {
         // SAFETY: The namespace was initialised. Whoever is in the file is waited for.
         unsafe {
             let state = S::of_nets().state(net);
-            bindings::wg_unregister_net_sysctl((*state).header);
+            if !(*state).header.is_null() {
+                bindings::wg_unregister_net_sysctl((*state).header);
+            }
             (*state).header = ptr::null_mut();
         }
     }

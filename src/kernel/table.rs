@@ -44,6 +44,7 @@ pub(crate) unsafe trait Chained<const ID: u64>: Shared {
 macro_rules! impl_chained {
     ($($id:literal: $type:ty { self.$field:ident })*) => {$(
         // SAFETY: A field of the object's; each invocation names another.
+        #[allow(unsafe_code)]
         unsafe impl $crate::kernel::table::Chained<$id> for $type {
             #[inline]
             fn link(&self) -> &$crate::kernel::table::ChainLink<Self> {

@@ -6,7 +6,13 @@
 //! C headers: `include/linux/net.h`, `include/net/sock.h`, `include/linux/bpf-cgroup.h`,
 //! `include/linux/security.h`.
 
-use super::{bindings, net::Net, random, skb::Skb};
+use super::{
+    bindings,
+    errno::{EADDRNOTAVAIL, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOBUFS},
+    net::Net,
+    random,
+    skb::Skb,
+};
 use crate::judgement::Version;
 use core::{mem::MaybeUninit, ptr, ptr::NonNull};
 use kernel::{
@@ -144,9 +150,13 @@ pub(super) fn may_send(net: &Net, version: Version) -> Result<MaySend> {
             return Ok(MaySend::Ruled);
         }
         match socket.probe() {
-            // The others are about routes, of which there may be none, and memory.
-            Err(error) if error == EACCES || error == EPERM => return Ok(MaySend::No(error)),
-            _ => (),
+            Ok(()) => (),
+            // Security modules were asked before: there is no route, or no port to send from.
+            Err(
+                ENETUNREACH | EHOSTUNREACH | ENETDOWN | EADDRNOTAVAIL | ENODEV | EINVAL | EAGAIN,
+            ) => (),
+            Err(error @ (ENOMEM | ENOBUFS)) => return Err(error),
+            Err(error) => return Ok(MaySend::No(error)),
         }
     }
     Ok(MaySend::Yes)
@@ -220,6 +230,12 @@ impl TaskSocket {
             let address = &raw mut address;
             to_result(bindings::wg_security_may_bind(sk, address.cast(), len))?;
             to_result(bindings::kernel_bind(socket.as_ptr(), address.cast(), len))?;
+            // Programs of the cgroup may have given the socket what packets of its owner would then
+            // have, and those of a tunnel do not: a mark, a device, a priority, an address, a port.
+            let bound_to = u16::from_be(bindings::wg_inet_sport(sk));
+            if !bindings::wg_sk_is_plain(sk) || (port != 0 && bound_to != port) {
+                return Err(EPERM);
+            }
         }
         Ok(this)
     }
@@ -267,35 +283,57 @@ impl TaskSocket {
         taken < all / 2
     }
 
-    /// Makes the packet one of this socket's, which it may be sent by then. `false`: it must not be
-    /// sent, since there is no room for it, or since a program judges packets of the socket's cgroup
-    /// by address, which only sendmsg(2) asks.
-    #[inline]
-    pub(super) fn own(&self, skb: &mut Skb) -> bool {
-        let (taken, all) = self.send_buffer();
-        // Who sends much waits for room before. What is small may overshoot.
-        if is_sending_ruled(self.sk.as_ptr(), self.version) || taken >= all.saturating_mul(2) {
-            return false;
+    /// Wakes one who waits for room, if there is some.
+    pub(super) fn wake_next(&self) {
+        if self.has_room() {
+            // SAFETY: The queue is valid: the socket is open.
+            unsafe { bindings::wg_wake_up(self.wait_queue()) };
         }
-        // SAFETY: Both are valid; the socket's memory stays until its last packet has gone.
-        unsafe { bindings::skb_set_owner_w(skb.as_ptr(), self.sk.as_ptr()) };
-        true
+    }
+
+    /// Wakes all who wait for room.
+    pub(super) fn wake_all(&self) {
+        // SAFETY: As above.
+        unsafe { bindings::wg_wake_up_all(self.wait_queue()) };
+    }
+
+    /// Makes the packet one of this socket's, which it may be sent by then. `ENOBUFS`: there is no room
+    /// for it. `EPERM`: a program judges by address what the socket's cgroup sends, and is asked by
+    /// sendmsg(2) alone.
+    #[inline]
+    pub(super) fn own(&self, skb: &mut Skb) -> Result {
+        let (taken, all) = self.send_buffer();
+        if is_sending_ruled(self.sk.as_ptr(), self.version) {
+            return Err(EPERM);
+        }
+        // Who sends much waits for room before. What is small may overshoot.
+        if taken >= all.saturating_mul(2) {
+            return Err(ENOBUFS);
+        }
+        // SAFETY: Both are valid; the socket's memory stays until its last packet has gone. Nobody reads
+        // time stamps from the socket, and what they were asked for is not its own packet.
+        unsafe {
+            bindings::wg_skb_no_timestamp(skb.as_ptr());
+            bindings::skb_set_owner_w(skb.as_ptr(), self.sk.as_ptr());
+        }
+        Ok(())
     }
 }
 
 impl Drop for TaskSocket {
     fn drop(&mut self) {
-        // SAFETY: Socket and file are ours by the type invariant. Nobody waits for room any more
-        // once they are woken, since nobody else has the socket. Process context, where the file's
-        // end need not be put off.
+        let (socket, file) = (self.socket.as_ptr(), self.file.as_ptr());
+        // SAFETY: Socket and file are ours by the type invariant, and of what is in them nobody else
+        // waits for room once woken. The socket is closed before its file: closing that would lock its
+        // inode, under RTNL, which close(2) takes the other way round. Closed, it forgets the file, which
+        // has to know that it still has one. Process context, where the file's end need not be put off.
         unsafe {
             bindings::wg_sk_forget_user_data(self.sk.as_ptr());
-            bindings::kernel_sock_shutdown(
-                self.socket.as_ptr(),
-                bindings::sock_shutdown_cmd_SHUT_RDWR,
-            );
-            bindings::wg_wake_up_all(self.wait_queue());
-            bindings::__fput_sync(self.file.as_ptr());
+            bindings::kernel_sock_shutdown(socket, bindings::sock_shutdown_cmd_SHUT_RDWR);
+            self.wake_all();
+            bindings::sock_release(socket);
+            (*socket).file = file;
+            bindings::__fput_sync(file);
         }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) unsafe trait HasTimer<const ID: u64>: Expire<ID> {
 macro_rules! impl_has_timer {
     ($($id:literal: $type:ty { self.$($field:ident).+ })*) => {$(
         // SAFETY: The function compiles only if the field has the right type.
+        #[allow(unsafe_code)]
         unsafe impl $crate::kernel::timer::HasTimer<$id> for $type {
             const OFFSET: usize = {
                 #[allow(dead_code)]

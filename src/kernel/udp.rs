@@ -4,6 +4,7 @@
 //!
 //! C headers: `include/net/udp_tunnel.h`, `include/net/udp.h`.
 
+pub(crate) use super::task_socket::MaySend;
 use super::{
     bindings,
     errno::EADDRINUSE,
@@ -13,7 +14,6 @@ use super::{
     skb::{Fate, Skb},
     task_socket::{self, TaskSocket},
 };
-pub(crate) use super::task_socket::MaySend;
 use crate::judgement::{Owner, Version};
 use core::{mem::MaybeUninit, ptr, ptr::NonNull};
 use kernel::{error::to_result, prelude::*};
@@ -131,17 +131,17 @@ impl UdpSocket {
         }
     }
 
-    /// Makes a packet one of the socket's, if that is a task's. `None`: it must not be sent.
+    /// Makes a packet one of the socket's, if that is a task's. If it must not be sent: as
+    /// [`TaskSocket::own`] says.
     #[inline]
-    pub(super) fn own(&self, mut skb: Skb) -> Option<Skb> {
-        match &self.task {
-            None => Some(skb),
-            Some(task) if task.own(&mut skb) => Some(skb),
-            Some(_) => {
+    pub(super) fn own(&self, mut skb: Skb) -> Result<Skb> {
+        if let Some(task) = &self.task {
+            if let Err(error) = task.own(&mut skb) {
                 skb.free(Fate::Dropped);
-                None
+                return Err(error);
             }
         }
+        Ok(skb)
     }
 }
 
@@ -253,14 +253,26 @@ impl<D: Receiver> Sockets<D> {
         }
     }
 
-    /// Wakes who waits for room in a send buffer.
-    pub(crate) fn wake_waiters(&self) {
-        for task in [Some(&self.v4), self.v6.as_ref()].into_iter().flatten() {
-            if let Some(task) = task.task() {
-                // SAFETY: The queue is valid, as the socket is open.
-                unsafe { bindings::wg_wake_up_all(task.wait_queue()) };
-            }
-        }
+    /// Those of them that are a task's.
+    pub(super) fn tasks(&self) -> impl Iterator<Item = &TaskSocket> {
+        [self.v4.task(), self.v6().and_then(UdpSocket::task)]
+            .into_iter()
+            .flatten()
+    }
+
+    /// Whether they are a task's.
+    pub(crate) fn are_tasks(&self) -> bool {
+        self.v4.task.is_some()
+    }
+
+    /// Wakes one who waits for room in a send buffer, if there is some.
+    pub(crate) fn wake_next(&self) {
+        self.tasks().for_each(TaskSocket::wake_next);
+    }
+
+    /// Wakes all who wait for room in a send buffer.
+    pub(crate) fn wake_all(&self) {
+        self.tasks().for_each(TaskSocket::wake_all);
     }
 
     /// Whose they are.

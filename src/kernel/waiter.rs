@@ -7,19 +7,21 @@
 use super::{
     bindings,
     rcu::{RcuArc, ReadSection, Ref, Shared},
-    udp::UdpSocket,
+    task_socket::TaskSocket,
+    udp::{Receiver, Sockets, UdpSocket},
 };
 use core::{
     marker::{PhantomData, PhantomPinned},
     mem::MaybeUninit,
-    sync::atomic::{fence, AtomicU8, Ordering},
+    ptr,
+    sync::atomic::{fence, AtomicPtr, AtomicU32, Ordering},
 };
 use kernel::{prelude::*, types::Opaque};
 
 /// What happens when there is room.
 pub(crate) trait Room: Shared {
-    /// Has the object's [`Waiter`] looked after, in process context: [`Waiter::wait`] or
-    /// [`Waiter::collect`] is to be called there. Runs with interrupts disabled.
+    /// Has the object's [`Waiter`] looked after, in process context: [`Waiter::collect`] is to be called
+    /// there. Runs with interrupts disabled.
     fn has_come(this: RcuArc<Self>);
 }
 
@@ -37,6 +39,7 @@ pub(crate) unsafe trait HasWaiter: Room {
 macro_rules! impl_has_waiter {
     ($type:ty { self.$field:ident }) => {
         // SAFETY: The function compiles only if the field has the right type.
+        #[allow(unsafe_code)]
         unsafe impl $crate::kernel::waiter::HasWaiter for $type {
             const OFFSET: usize = {
                 #[allow(dead_code)]
@@ -50,32 +53,50 @@ macro_rules! impl_has_waiter {
 }
 pub(crate) use impl_has_waiter;
 
-/// It waits for nothing.
-const IDLE: u8 = 0;
-/// It is in the wait queue of a socket.
-const WAITING: u8 = 1;
-/// It was taken out of it.
-const WOKEN: u8 = 2;
+/// The lock of a wait queue.
+struct Locked {
+    queue: *mut bindings::wait_queue_head,
+    flags: usize,
+}
+
+impl Locked {
+    /// # Safety
+    ///
+    /// The queue is valid for as long as the result lives.
+    unsafe fn new(queue: *mut bindings::wait_queue_head) -> Self {
+        // SAFETY: By the contract.
+        let flags = unsafe { bindings::wg_wait_queue_lock(queue) };
+        Self { queue, flags }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // SAFETY: Locked by `new`, of a queue that is valid still.
+        unsafe { bindings::wg_wait_queue_unlock(self.queue, self.flags) };
+    }
+}
 
 /// A place in the wait queue of a socket.
 ///
 /// # Invariants
 ///
-/// `state` says where `entry` is: in the queue of a socket that has not been closed yet if it is
-/// `WAITING`, in none otherwise. While it is not `IDLE` a reference to the object belongs to the
-/// waiter. Only its one user makes it `WAITING` or `IDLE`, only whoever takes it out of the queue
-/// makes it `WOKEN`.
+/// `queue` is null, or that of a socket which has not been closed yet, and then `entry` is in it; it
+/// is set and cleared under that queue's lock. A reference to the object belongs to the waiter while
+/// it is in a queue, and one for each time that it was taken out, as `woken` counts them.
 #[pin_data]
 pub(crate) struct Waiter<T> {
     #[pin]
     entry: Opaque<bindings::wait_queue_entry>,
-    state: AtomicU8,
+    queue: AtomicPtr<bindings::wait_queue_head>,
+    woken: AtomicU32,
     _inside: PhantomData<fn(T)>,
     #[pin]
     _pin: PhantomPinned,
 }
 
-// SAFETY: The entry is under the lock of the queue that it is in, and its user's where it is in none.
+// SAFETY: The entry is under the lock of the queue that it is in; who puts it into one has found, and
+// said so in `queue`, that it is in none.
 unsafe impl<T> Send for Waiter<T> {}
 // SAFETY: As above.
 unsafe impl<T> Sync for Waiter<T> {}
@@ -84,13 +105,15 @@ impl<T: HasWaiter> Waiter<T> {
     /// One that waits for nothing.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            // SAFETY: The slot is valid while the closure runs; all zeroes are valid: no flags, no
-            // function, in no queue.
+            // SAFETY: The slot is valid while the closure runs; all zeroes are valid: no function, in
+            // no queue.
             entry <- Opaque::ffi_init(|slot: *mut bindings::wait_queue_entry| unsafe {
                 slot.write(MaybeUninit::zeroed().assume_init());
+                (*slot).flags = bindings::WQ_FLAG_EXCLUSIVE;
                 (*slot).func = Some(Self::wake);
             }),
-            state: AtomicU8::new(IDLE),
+            queue: AtomicPtr::new(ptr::null_mut()),
+            woken: AtomicU32::new(0),
             _inside: PhantomData,
             _pin: PhantomPinned,
         })
@@ -99,6 +122,15 @@ impl<T: HasWaiter> Waiter<T> {
     fn of(object: &RcuArc<T>) -> &Self {
         // SAFETY: By `HasWaiter`; the object lives as long as the reference to it.
         unsafe { &*object.as_ptr().byte_add(T::OFFSET).cast::<Self>() }
+    }
+
+    /// The entry, by a pointer that is made of one to the object, to which `wake` goes back.
+    fn entry(object: &RcuArc<T>) -> *mut bindings::wait_queue_entry {
+        // SAFETY: As above; only an address is computed.
+        unsafe {
+            let this = object.as_ptr().byte_add(T::OFFSET).cast::<Self>();
+            (&raw const (*this).entry).cast_mut().cast()
+        }
     }
 
     /// Takes the entry out of its queue and has its object looked after. Called by whoever wakes the
@@ -110,7 +142,7 @@ impl<T: HasWaiter> Waiter<T> {
         _key: *mut kernel::ffi::c_void,
     ) -> i32 {
         // SAFETY: The entry is in the queue, so its waiter has a reference to the object that it is in
-        // as long as the state is what it is; and the lock is held that the links are under.
+        // until that is counted below; and the lock is held that the links are under.
         let (this, object) = unsafe {
             bindings::wg_list_del_init(&raw mut (*entry).entry);
             let this = entry
@@ -119,63 +151,92 @@ impl<T: HasWaiter> Waiter<T> {
             let object = Ref::from_ptr(this.byte_sub(T::OFFSET).cast::<T>().cast_const());
             (&*this, object.get())
         };
-        // The reference that the waiter has is not given away: here it could not be dropped.
-        // INVARIANT: It has just been taken out.
-        this.state.store(WOKEN, Ordering::Release);
+        // INVARIANT: It has just been taken out, under the lock. The reference that it had is not given
+        // away: here it could not be dropped.
+        this.queue.store(ptr::null_mut(), Ordering::Relaxed);
+        this.woken.fetch_add(1, Ordering::Release);
         if let Some(object) = object {
             T::has_come(object);
         }
         1
     }
 
-    /// Takes note of having been woken. By the waiter's one user, in process context.
-    pub(crate) fn collect(object: &RcuArc<T>) {
-        let this = Self::of(object);
-        if this.state.load(Ordering::Acquire) == WOKEN {
-            this.state.store(IDLE, Ordering::Relaxed);
-            // SAFETY: By the type invariant a reference belonged to the waiter, and does not now.
+    /// Takes note of having been woken: whether that was so. In process context.
+    pub(crate) fn collect(object: &RcuArc<T>) -> bool {
+        let woken = Self::of(object).woken.swap(0, Ordering::Acquire);
+        for _ in 0..woken {
+            // SAFETY: By the type invariant as many references belonged to the waiter, and none of
+            // them does now.
             drop(unsafe { RcuArc::from_raw(object.as_ptr()) });
         }
+        woken != 0
     }
 
     /// Whether there is something to wait for: then [`Room::has_come`] will be called once there is
-    /// not. By the waiter's one user, in process context. `section`: the socket is in use, and whoever
-    /// closes it waits for that to end.
+    /// not, and whoever is woken so wakes the next ([`Sockets::wake_next`]) when it is done. In process
+    /// context. `section`: the socket is in use, and whoever closes it waits for that to end.
+    ///
+    /// [`Sockets::wake_next`]: super::udp::Sockets::wake_next
+    #[inline]
     pub(crate) fn wait(
         object: &RcuArc<T>,
         _section: &impl ReadSection,
         socket: &UdpSocket,
     ) -> bool {
-        Self::collect(object);
+        match socket.task() {
+            Some(task) if !task.has_room() => {
+                Self::join(object, task);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[cold]
+    fn join(object: &RcuArc<T>, task: &TaskSocket) {
         let this = Self::of(object);
-        let Some(task) = socket.task() else {
-            return false;
-        };
-        if this.state.load(Ordering::Relaxed) == WAITING {
-            return true;
-        }
-        if task.has_room() {
-            return false;
-        }
-        let _ = object.clone().into_raw();
-        // INVARIANT: The reference is the waiter's; the entry gets into a queue below, before anybody
-        // else looks at the state.
-        this.state.store(WAITING, Ordering::Relaxed);
-        // SAFETY: The entry is in no queue, and stays where it is while it is in one, since the object
-        // is kept alive; the pointer to it is made of one to the object, to which `wake` goes back. The
-        // socket is open, and wakes its queue before it is closed.
-        unsafe {
-            let this = object.as_ptr().byte_add(T::OFFSET).cast::<Self>();
-            let entry = (&raw const (*this).entry).cast::<bindings::wait_queue_entry>();
-            bindings::add_wait_queue(task.wait_queue(), entry.cast_mut());
+        let queue = task.wait_queue();
+        {
+            // SAFETY: The socket is open.
+            let _locked = unsafe { Locked::new(queue) };
+            let (none, relaxed) = (ptr::null_mut(), Ordering::Relaxed);
+            if this
+                .queue
+                .compare_exchange(none, queue, relaxed, relaxed)
+                .is_err()
+            {
+                return;
+            }
+            // INVARIANT: It gets into the queue, under its lock, and the reference is the waiter's.
+            let _ = object.clone().into_raw();
+            // SAFETY: The entry was in no queue, as the exchange found, and stays where it is while it
+            // is in one, since the object is kept alive. The lock is held, and the socket wakes its
+            // queue before it is closed.
+            unsafe { bindings::wg_wait_queue_append(queue, Self::entry(object)) };
         }
         // What left before the stack could see the entry woke nobody. The stack frees, then looks at
         // the queue; here it is the other way round.
         fence(Ordering::SeqCst);
         if task.has_much_room() {
-            // SAFETY: The queue is valid: the socket is open.
-            unsafe { bindings::wg_wake_up_all(task.wait_queue()) };
+            task.wake_next();
         }
-        true
+    }
+
+    /// Has it wait no more, if it waits for one of these sockets.
+    pub(crate) fn cancel<D: Receiver>(object: &RcuArc<T>, sockets: &Sockets<D>) {
+        let this = Self::of(object);
+        for task in sockets.tasks() {
+            let queue = task.wait_queue();
+            // SAFETY: The socket is open.
+            let _locked = unsafe { Locked::new(queue) };
+            if ptr::eq(this.queue.load(Ordering::Relaxed), queue) {
+                // SAFETY: By the type invariant the entry is in this queue, whose lock is held.
+                unsafe { bindings::wg_list_del_init(&raw mut (*Self::entry(object)).entry) };
+                // INVARIANT: It has just been taken out.
+                this.queue.store(ptr::null_mut(), Ordering::Relaxed);
+                this.woken.fetch_add(1, Ordering::Release);
+            }
+        }
+        Self::collect(object);
     }
 }

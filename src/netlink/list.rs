@@ -3,11 +3,11 @@
 //! Listing the sockets that live in a namespace for devices elsewhere, for its owner.
 
 use crate::{
-    device::{self, Dev},
-    judgement::Owner,
+    device::{self, Config, Dev, Device},
     kernel::{
         genl::{Cursor, Home, Message, Messages, Reader},
         netdev::Rtnl,
+        udp::Sockets,
     },
     uapi::*,
 };
@@ -26,7 +26,13 @@ pub(super) fn sockets(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messag
         if listed || result.is_err() || !is_elsewhere(dev, &home, &rtnl) {
             return;
         }
-        result = messages.add(|message, reader| device(dev, &home, &rtnl, message, reader));
+        let config = dev.config.lock();
+        let Some(sockets) = &config.sockets else {
+            return;
+        };
+        result = messages.add(|message, reader| {
+            self::device(dev, &config, sockets, &home, &rtnl, message, reader)
+        });
         if result.is_ok() {
             *last = dev.number();
         }
@@ -34,37 +40,37 @@ pub(super) fn sockets(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messag
     result
 }
 
-/// Whether the device's sockets are to be where the reader is, and the device is not.
+/// Whether the device's transit namespace is that of the reader, and its own is not.
 fn is_elsewhere(dev: &Dev, home: &Home<'_>, rtnl: &Rtnl) -> bool {
     dev.link_net(rtnl).is_some_and(|net| home.is(&net))
         && dev.netdev().net(rtnl).is_none_or(|net| !home.is(&net))
-        && dev.config.lock().sockets.is_some()
 }
 
 fn device(
     dev: &Dev,
+    config: &Config,
+    sockets: &Sockets<Device>,
     home: &Home<'_>,
     rtnl: &Rtnl,
     message: &mut Message<'_>,
     reader: Reader<'_>,
 ) -> Result {
-    let config = dev.config.lock();
-    let Some(sockets) = &config.sockets else {
-        return Ok(());
-    };
     message.put_u16(WGTRANSIT_A_LISTEN_PORT, config.state.port)?;
     message.put_flag(WGTRANSIT_A_IPV4)?;
     if sockets.v6().is_some() {
         message.put_flag(WGTRANSIT_A_IPV6)?;
     }
     message.put_user(WGTRANSIT_A_UID, sockets.user(), reader)?;
-    if config.state.owner == Owner::Caller {
+    if sockets.are_tasks() {
         message.put_flag(WGTRANSIT_A_CREDENTIALS)?;
     }
     if let Some(id) = dev.netdev().net(rtnl).and_then(|net| home.id_of(&net)) {
         message.put_u32(WGTRANSIT_A_NETNSID, id as u32)?;
     }
-    let carried = dev.netdev().totals(rtnl).since(config.carried_before);
+    let Some(totals) = dev.netdev().totals(rtnl) else {
+        return Ok(());
+    };
+    let carried = totals.since(config.carried_before);
     for (number, value) in [
         (WGTRANSIT_A_RX_PACKETS, carried.rx_packets),
         (WGTRANSIT_A_RX_BYTES, carried.rx_bytes),

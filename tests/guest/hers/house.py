@@ -112,6 +112,11 @@ def _echo():
 
 # --- a user -----------------------------------------------------------------------------
 
+def has_cgroups():
+    with open("/proc/filesystems", encoding="ascii") as file:
+        return "\tcgroup2\n" in file.read()
+
+
 def enter_cgroup(path):
     with open(f"{path}/cgroup.procs", "w", encoding="ascii") as file:
         file.write("0")
@@ -142,16 +147,20 @@ def close_credentials():
         os.close(number)
 
 
+def enter_cgroups(paths):
+    if has_cgroups():
+        for path in paths:
+            enter_cgroup(path)
+
+
 def become_program(uid, cgroups):
-    for path in cgroups:
-        enter_cgroup(path)
+    enter_cgroups(cgroups)
     actor.drop_user(uid)
     open_sockets()
 
 
 def become_owner(uid, cgroups):
-    for path in cgroups:
-        enter_cgroup(path)
+    enter_cgroups(cgroups)
     actor.drop_user(uid)
     keep_credentials()
     actor.new_namespaces()
@@ -447,10 +456,21 @@ def _make_far():
         nl.link_up(name).or_raise()
 
 
+def make_cgroups():
+    sh("mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+    for controllers in ("", "users/"):
+        os.makedirs(f"{CGROUPS}/users", exist_ok=True)
+        with contextlib.suppress(OSError), \
+                open(f"{CGROUPS}/{controllers}cgroup.subtree_control", "w",
+                     encoding="ascii") as file:
+            file.write("+memory")
+    for name in (HERS, "users/bob"):
+        make_cgroup(name)
+
+
 def build():
     global alice, ordinary
     sh("""
-        mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
         ip netns add far
         ip netns add ordinary
         ip -batch - <<-'END'
@@ -471,14 +491,8 @@ def build():
 		link set in up
 		END
     """)
-    for controllers in ("", "users/"):
-        os.makedirs(f"{CGROUPS}/users", exist_ok=True)
-        with contextlib.suppress(OSError), \
-                open(f"{CGROUPS}/{controllers}cgroup.subtree_control", "w",
-                     encoding="ascii") as file:
-            file.write("+memory")
-    for name in (HERS, "users/bob"):
-        make_cgroup(name)
+    if has_cgroups():
+        make_cgroups()
     for name, key in keys.items():
         public[name] = public_key(key)
     with inside("far"):

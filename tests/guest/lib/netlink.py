@@ -432,6 +432,7 @@ def wg_transit(sock=None):
             one["netnsid"] = struct.unpack("=i", found[TRANSIT_NETNSID])[0]
         for name, kind in (("rx_packets", TRANSIT_RX_PACKETS), ("rx_bytes", TRANSIT_RX_BYTES),
                            ("tx_packets", TRANSIT_TX_PACKETS), ("tx_bytes", TRANSIT_TX_BYTES)):
-            one[name] = struct.unpack("=Q", found[kind])[0]
+            # A device that is just ending has none.
+            one[name] = struct.unpack("=Q", found.get(kind, bytes(8)))[0]
         listed.append(one)
     return listed

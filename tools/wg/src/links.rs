@@ -80,6 +80,11 @@ impl Links {
         }
     }
 
+    /// Whether there are no others than those that can be seen.
+    pub fn are_all(&self) -> bool {
+        matches!(self.0, Source::Netlink(..))
+    }
+
     /// Those in a list, for tests.
     #[cfg(test)]
     pub fn listed(list: &[(u32, &[u8])]) -> Self {

@@ -105,19 +105,25 @@ impl Zones {
         if !is_link_local(address) {
             return Err("only a link-local address has a zone with a name".into());
         }
-        let found = match self {
-            Self::Seen(seen) => seen.borrow_mut().links.index(zone.as_bytes()),
-            _ => {
-                return Err(
-                    "its zone is an interface of the transit netns, which is gone or which \
-                            wg cannot look into: give its number, which `ip link' shows there"
-                        .into(),
-                )
-            }
+        let Self::Seen(seen) = self else {
+            return Err(
+                "its zone is an interface of the transit netns, which is gone or which \
+                 wg cannot look into: give its number, which `ip link' shows there"
+                    .into(),
+            );
         };
-        found.ok_or_else(|| {
-            "its zone has to be an interface of the transit netns, which has none of this name"
-                .into()
+        let links = &mut seen.borrow_mut().links;
+        links.index(zone.as_bytes()).ok_or_else(|| {
+            let which = if links.are_all() {
+                ""
+            } else {
+                " that has an IPv6 address, and wg cannot see the others: give its number, \
+                 which `ip link' shows there"
+            };
+            format!(
+                "its zone has to be an interface of the transit netns, which has none of \
+                 this name{which}"
+            )
         })
     }
 }
@@ -264,6 +270,7 @@ mod tests {
             (&zones, LINK_LOCAL, "", "none of this name"),
             (&zones, LINK_LOCAL, "4294967296", "above"),
             (&zones, GLOBAL, "eth0", "only a link-local address"),
+            (&zones, LINK_LOCAL, "lo", "cannot see the others"),
             (&Zones::Unseen, LINK_LOCAL, "lo", "give its number"),
         ] {
             let reason = zones.scope(address, zone).unwrap_err();
