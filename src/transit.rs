@@ -388,6 +388,19 @@ pub(crate) fn apply<'a>(
         judgement::Sockets::Keep | judgement::Sockets::WhenUp => Owner::Root,
     };
     change.probe(net, buyer, extack)?;
+    if let judgement::Sockets::New(Bind {
+        owner: Owner::Caller,
+        port,
+        ..
+    }) = plan.sockets
+    {
+        if port != 0 && !udp::may_name(net, port) {
+            extack.say(
+                c"a task under no_new_privs may have a port of the local range only",
+            );
+            return Err(EACCES);
+        }
+    }
     let new = match plan.sockets {
         judgement::Sockets::New(how) => {
             let made = bind(dev, net, how);

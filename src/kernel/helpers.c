@@ -625,6 +625,19 @@ int wg_sock_set_v6only(struct sock *sk)
 	return ip6_sock_set_v6only(sk);
 }
 
+bool wg_no_new_privs(void)
+{
+	return task_no_new_privs(current);
+}
+
+bool wg_is_local_port(const struct net *net, u16 port)
+{
+	int low, high;
+
+	inet_get_local_port_range(net, &low, &high);
+	return low <= port && port <= high && !inet_is_local_reserved_port(net, port);
+}
+
 int wg_security_may_bind(struct sock *sk, struct sockaddr *address, int len)
 {
 	return security_sctp_bind_connect(sk, SCTP_SOCKOPT_BINDX_ADD, address, len);

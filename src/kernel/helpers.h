@@ -176,6 +176,8 @@ bool wg_sock_has_policy(const struct sock *sk);
 bool wg_sock_flag(const struct sock *sk, enum sock_flags flag);
 void wg_sock_hold_net_passively(struct sock *sk);
 int wg_sock_set_v6only(struct sock *sk);
+bool wg_no_new_privs(void);
+bool wg_is_local_port(const struct net *net, u16 port);
 int wg_security_may_bind(struct sock *sk, struct sockaddr *address, int len);
 bool wg_cgroup_rules_connecting4(struct sock *sk);
 bool wg_cgroup_rules_connecting6(struct sock *sk);

@@ -162,6 +162,16 @@ pub(super) fn may_send(net: &Net, version: Version) -> Result<MaySend> {
     Ok(MaySend::Yes)
 }
 
+/// Whether nothing that cannot be asked might keep the current task from binding to `port`.
+///
+/// bind(2) asks a hook that is not exported. A sandbox that a task has put itself into, as Landlock
+/// is, comes with no_new_privs. Such a task may have the ports that the kernel picks, about which the dry
+/// run asks, and by IP_LOCAL_PORT_RANGE its program could have any one of them.
+pub(super) fn may_name(net: &Net, port: u16) -> bool {
+    // SAFETY: The first looks at the current task, the second at a namespace that is alive.
+    unsafe { !bindings::wg_no_new_privs() || bindings::wg_is_local_port(net.as_ptr(), port) }
+}
+
 /// Whether a program of the socket's cgroup judges by address what is sent.
 #[inline]
 fn is_sending_ruled(sk: *mut bindings::sock, version: Version) -> bool {

@@ -331,3 +331,8 @@ impl<D: Receiver> Sockets<D> {
 pub(crate) fn may_send(net: &Net, version: Version) -> Result<MaySend> {
     task_socket::may_send(net, version)
 }
+
+/// Whether nothing that cannot be asked might keep the current task from binding to `port`.
+pub(crate) fn may_name(net: &Net, port: u16) -> bool {
+    task_socket::may_name(net, port)
+}

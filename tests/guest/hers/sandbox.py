@@ -84,8 +84,12 @@ def landlock_binding():
         found = her_program(her)
         check(all(one == (0, 0, 0) for one in found.values()),
               "a program that may bind to a port that the kernel picks can send", found)
+        her.refused("a move to a certain port by who may have any but no certain one", "EACCES",
+                    "port of the local range only", request=lambda: her.buy(port=6070))
         answer = her.buy(port=0)
-        check(answer.name == "OK", "so may her tunnel", answer)
+        check(answer.name == "OK", "one that the kernel picks", answer)
+        answer = her.buy(port=40000)
+        check(answer.name == "OK", "and one that the kernel might pick, it may have", answer)
     with restricted(BIND_UDP | SEND_UDP) as her:
         her.refused("a move by who may neither bind nor send", "EACCES", ".")
 
@@ -96,7 +100,7 @@ def landlock_else():
     if not has_udp():
         return
     with restricted(BIND_TCP | CONNECT_TCP) as her:
-        answer = her.buy()
+        answer = her.buy(port=0)
         check(answer.name == "OK", "a task that is restricted in TCP only may", answer)
     with User() as her:
         her.device()

@@ -25,6 +25,13 @@ impl Asked<'_> {
         if self.message == Some(HOOK_REFUSES) {
             return Some(refused_by_a_hook(errno));
         }
+        if self.message == Some(LOCAL_RANGE) {
+            return Some(format!(
+                "{} is none that a sandbox of this task, which cannot be asked, would surely allow:                  choose a listen-port of net.ipv4.ip_local_port_range, such as 51820 where that was \
+                 not changed, or 0 for any.",
+                self.port()
+            ));
+        }
         match errno {
             libc::EBADF => self.closed_fd(),
             libc::ENOTSOCK => Some(format!("{} {}", self.credential_is("no socket"), WANTED)),
@@ -208,6 +215,8 @@ const BPF_RULES: &str =
 const HOOK_REFUSES: &str =
     "a security module or a BPF program of the cgroup does not let this task have the sockets";
 
+const LOCAL_RANGE: &str = "a task under no_new_privs may have a port of the local range only";
+
 /// The errno is whatever the hook chose.
 fn refused_by_a_hook(errno: i32) -> String {
     format!(
@@ -305,6 +314,12 @@ mod tests {
             (libc::EACCES, v6, HOOK_REFUSES, "Permission denied"),
             (libc::ENOMEM, None, HOOK_REFUSES, "Cannot allocate memory"),
             (libc::EINVAL, None, HOOK_REFUSES, "Invalid argument"),
+            (
+                libc::EACCES,
+                None,
+                LOCAL_RANGE,
+                "listen-port of net.ipv4.ip_local_port_range",
+            ),
         ] {
             let text = advice(errno, attribute, &moving(BOTH), message).unwrap();
             assert!(text.contains(part), "{text}");
