@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import house
 import netlink as nl
+import world
 from house import AF, BOTH, FAR, INSIDE, NAMES, PORT, User, all_go_on, make_cgroup
 from stream import Stream
 from tap import check, note, scenario, skip
