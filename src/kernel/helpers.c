@@ -12,7 +12,9 @@ MODULE_VERSION("1.0.0");
 
 void wg_spin_lock_init(spinlock_t *lock, const char *name, struct lock_class_key *key)
 {
-#ifdef CONFIG_DEBUG_SPINLOCK
+#if defined(CONFIG_PREEMPT_RT) && defined(CONFIG_DEBUG_LOCK_ALLOC)
+	__spin_lock_init(lock, name, key, false);
+#elif defined(CONFIG_DEBUG_SPINLOCK) && !defined(CONFIG_PREEMPT_RT)
 	__raw_spin_lock_init(spinlock_check(lock), name, key, LD_WAIT_CONFIG);
 #else
 	spin_lock_init(lock);
@@ -41,7 +43,10 @@ void wg_spin_assert_held(spinlock_t *lock)
 
 void wg_rwlock_init(rwlock_t *lock, const char *name, struct lock_class_key *key)
 {
-#ifdef CONFIG_DEBUG_SPINLOCK
+#if defined(CONFIG_PREEMPT_RT) && defined(CONFIG_DEBUG_LOCK_ALLOC)
+	init_rwbase_rt(&lock->rwbase);
+	__rt_rwlock_init(lock, name, key);
+#elif defined(CONFIG_DEBUG_SPINLOCK) && !defined(CONFIG_PREEMPT_RT)
 	__rwlock_init(lock, name, key);
 #else
 	rwlock_init(lock);
