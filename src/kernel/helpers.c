@@ -592,7 +592,11 @@ int wg_dst_hoplimit4(struct rtable *rt)
 
 int wg_dst_hoplimit6(struct dst_entry *dst)
 {
+#if IS_ENABLED(CONFIG_IPV6)
 	return ip6_dst_hoplimit(dst);
+#else
+	return 0;
+#endif
 }
 
 void wg_dst_release(struct dst_entry *dst)
