@@ -225,11 +225,6 @@ unsigned long wg_jiffies(void)
 	return jiffies;
 }
 
-unsigned long wg_msecs_to_jiffies(unsigned int ms)
-{
-	return msecs_to_jiffies(ms);
-}
-
 int wg_register_pm_notifier(struct notifier_block *nb)
 {
 	return register_pm_notifier(nb);
