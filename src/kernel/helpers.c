@@ -12,7 +12,9 @@ MODULE_VERSION("1.0.0");
 
 void wg_spin_lock_init(spinlock_t *lock, const char *name, struct lock_class_key *key)
 {
-#ifdef CONFIG_DEBUG_SPINLOCK
+#if defined(CONFIG_PREEMPT_RT) && defined(CONFIG_DEBUG_LOCK_ALLOC)
+	__spin_lock_init(lock, name, key, false);
+#elif defined(CONFIG_DEBUG_SPINLOCK) && !defined(CONFIG_PREEMPT_RT)
 	__raw_spin_lock_init(spinlock_check(lock), name, key, LD_WAIT_CONFIG);
 #else
 	spin_lock_init(lock);
@@ -41,7 +43,10 @@ void wg_spin_assert_held(spinlock_t *lock)
 
 void wg_rwlock_init(rwlock_t *lock, const char *name, struct lock_class_key *key)
 {
-#ifdef CONFIG_DEBUG_SPINLOCK
+#if defined(CONFIG_PREEMPT_RT) && defined(CONFIG_DEBUG_LOCK_ALLOC)
+	init_rwbase_rt(&lock->rwbase);
+	__rt_rwlock_init(lock, name, key);
+#elif defined(CONFIG_DEBUG_SPINLOCK) && !defined(CONFIG_PREEMPT_RT)
 	__rwlock_init(lock, name, key);
 #else
 	rwlock_init(lock);
@@ -218,11 +223,6 @@ u64 wg_ktime_get_coarse_boottime_ns(void)
 unsigned long wg_jiffies(void)
 {
 	return jiffies;
-}
-
-unsigned long wg_msecs_to_jiffies(unsigned int ms)
-{
-	return msecs_to_jiffies(ms);
 }
 
 int wg_register_pm_notifier(struct notifier_block *nb)
@@ -587,7 +587,11 @@ int wg_dst_hoplimit4(struct rtable *rt)
 
 int wg_dst_hoplimit6(struct dst_entry *dst)
 {
+#if IS_ENABLED(CONFIG_IPV6)
 	return ip6_dst_hoplimit(dst);
+#else
+	return 0;
+#endif
 }
 
 void wg_dst_release(struct dst_entry *dst)

@@ -88,7 +88,6 @@ u64 wg_siphash(const void *data, size_t len, const siphash_key_t *key);
 u32 wg_get_random_u32_below(u32 ceil);
 u64 wg_ktime_get_coarse_boottime_ns(void);
 unsigned long wg_jiffies(void);
-unsigned long wg_msecs_to_jiffies(unsigned int ms);
 int wg_register_pm_notifier(struct notifier_block *nb);
 void wg_unregister_pm_notifier(struct notifier_block *nb);
 int wg_register_vmfork_notifier(struct notifier_block *nb);

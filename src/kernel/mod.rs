@@ -27,6 +27,18 @@
 )]
 mod bindings {
     include!(env!("WG_BINDINGS"));
+
+    /// `enum netdev_tx`. An enum of C's has a type of its own for control-flow integrity; what bindgen
+    /// makes of it, and what is transparent, has that of a number. A structure has the right one, and
+    /// where there is such integrity it is returned as a number is.
+    #[cfg_attr(CONFIG_CFI, repr(C))]
+    #[cfg_attr(not(CONFIG_CFI), repr(transparent))]
+    pub struct netdev_tx(pub ::kernel::ffi::c_int);
+
+    const _: () = assert!(
+        cfg!(not(CONFIG_CFI)) || cfg!(target_arch = "x86_64") || cfg!(target_arch = "aarch64"),
+        "elsewhere the rest of the register may matter"
+    );
 }
 
 // Offsets in packets are pointers where words are shorter, and counters of devices not 64 bits long.

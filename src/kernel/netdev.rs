@@ -776,9 +776,9 @@ impl<D: Driver> LinkKind<D> {
     ) -> bindings::netdev_tx_t {
         // SAFETY: The device is registered, and the packet passes to the driver.
         match unsafe { D::transmit(Self::dev(dev), Skb::from_stack(skb)) } {
-            Ok(()) => bindings::netdev_tx_NETDEV_TX_OK,
+            Ok(()) => bindings::netdev_tx(bindings::TX_OK),
             // The stack takes a negative number for "consumed, but in vain".
-            Err(error) => error.to_errno(),
+            Err(error) => bindings::netdev_tx(error.to_errno()),
         }
     }
 

@@ -17,7 +17,7 @@ use core::{
     ptr::{self, NonNull},
     sync::atomic::{fence, AtomicPtr, AtomicU32, Ordering},
 };
-use kernel::{prelude::*, str::CStr, types::NotThreadSafe};
+use kernel::{container_of, prelude::*, str::CStr, types::NotThreadSafe};
 
 /// Evidence that the current task is inside an RCU read section.
 ///
@@ -276,11 +276,7 @@ impl<T: Shared> Inner<T> {
 
     unsafe extern "C" fn free(head: *mut bindings::callback_head) {
         // SAFETY: `head` is the field of an `Inner<T>` that `release` queued.
-        let this = unsafe {
-            head.cast::<u8>()
-                .sub(core::mem::offset_of!(Self, head))
-                .cast::<Self>()
-        };
+        let this = unsafe { container_of!(head.cast::<UnsafeCell<_>>(), Self, head) };
         // SAFETY: The count is zero and a grace period has passed since, so no reader is left
         // either: this is the only access. The memory is wiped since it may hold keys.
         unsafe {
@@ -392,13 +388,7 @@ impl<T> Inner<T> {
     unsafe fn from_data(data: *const T) -> NonNull<Self> {
         // SAFETY: By the contract the whole object surrounds `data`, so this stays inside it and
         // is not null.
-        unsafe {
-            NonNull::new_unchecked(
-                data.byte_sub(core::mem::offset_of!(Self, data))
-                    .cast::<Self>()
-                    .cast_mut(),
-            )
-        }
+        unsafe { NonNull::new_unchecked(container_of!(data, Self, data).cast_mut()) }
     }
 }
 

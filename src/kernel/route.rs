@@ -24,6 +24,68 @@ use kernel::{
     prelude::*,
 };
 
+#[cfg(CONFIG_IPV6)]
+use bindings::{
+    dst_cache_get_ip6, dst_cache_set_ip6, ip6_dst_lookup_flow, ipv6_chk_addr, udp_tunnel6_xmit_skb,
+};
+#[cfg(not(CONFIG_IPV6))]
+use no_ipv6::*;
+
+/// What a kernel without IPv6 does not have. There are no sockets of it then, so nobody gets here but
+/// to find nothing.
+#[cfg(not(CONFIG_IPV6))]
+mod no_ipv6 {
+    use super::bindings::{dst_cache, dst_entry, flowi6, in6_addr, net, net_device, sk_buff, sock};
+    use core::ptr;
+
+    pub(super) unsafe fn dst_cache_get_ip6(_: *mut dst_cache, _: *mut in6_addr) -> *mut dst_entry {
+        ptr::null_mut()
+    }
+
+    pub(super) unsafe fn dst_cache_set_ip6(
+        _: *mut dst_cache,
+        _: *mut dst_entry,
+        _: *const in6_addr,
+    ) {
+    }
+
+    pub(super) unsafe fn ip6_dst_lookup_flow(
+        _: *mut net,
+        _: *const sock,
+        _: *mut flowi6,
+        _: *const in6_addr,
+    ) -> *mut dst_entry {
+        ptr::null_mut()
+    }
+
+    pub(super) unsafe fn ipv6_chk_addr(
+        _: *mut net,
+        _: *const in6_addr,
+        _: *const net_device,
+        _: i32,
+    ) -> i32 {
+        0
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the kernel's")]
+    pub(super) unsafe fn udp_tunnel6_xmit_skb(
+        _: *mut dst_entry,
+        _: *mut sock,
+        _: *mut sk_buff,
+        _: *mut net_device,
+        _: *const in6_addr,
+        _: *const in6_addr,
+        _: u8,
+        _: u8,
+        _: u32,
+        _: u16,
+        _: u16,
+        _: bool,
+        _: u16,
+    ) {
+    }
+}
+
 fn be32(address: Ipv4Addr) -> u32 {
     u32::from_ne_bytes(address.octets())
 }
@@ -151,7 +213,7 @@ impl UdpSocket {
     pub(crate) fn owns6(&self, _bh: &BhGuard, address: Ipv6Addr) -> bool {
         // SAFETY: As above.
         unsafe {
-            bindings::ipv6_chk_addr(
+            ipv6_chk_addr(
                 bindings::wg_sock_net(self.as_ptr()),
                 &in6(address),
                 core::ptr::null(),
@@ -182,7 +244,7 @@ impl UdpSocket {
             let sk = self.as_ptr();
             bindings::wg_sk_classify_flow6(sk, &mut flow.0);
             flow.0.__fl_common.flowic_uid = self.uid();
-            let dst = bindings::ip6_dst_lookup_flow(
+            let dst = ip6_dst_lookup_flow(
                 bindings::wg_sock_net(sk),
                 sk,
                 &mut flow.0,
@@ -248,7 +310,7 @@ impl UdpSocket {
         // SAFETY: As above.
         unsafe {
             let ports = flow.0.uli.ports;
-            bindings::udp_tunnel6_xmit_skb(
+            udp_tunnel6_xmit_skb(
                 dst,
                 self.as_ptr(),
                 skb,
@@ -339,7 +401,7 @@ impl RouteCache {
             return None;
         }
         // SAFETY: As above.
-        let dst = unsafe { bindings::dst_cache_get_ip6(self.cache.get(), &mut flow.0.saddr) };
+        let dst = unsafe { dst_cache_get_ip6(self.cache.get(), &mut flow.0.saddr) };
         NonNull::new(dst).map(|dst| Route6(Route(dst)))
     }
 
@@ -350,7 +412,7 @@ impl RouteCache {
         }
         // SAFETY: As above.
         unsafe {
-            bindings::dst_cache_set_ip6(self.cache.get(), route.0 .0.as_ptr(), &flow.0.saddr);
+            dst_cache_set_ip6(self.cache.get(), route.0 .0.as_ptr(), &flow.0.saddr);
         }
     }
 

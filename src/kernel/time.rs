@@ -6,6 +6,7 @@
 
 use super::bindings;
 use core::mem::MaybeUninit;
+use kernel::time::msecs_to_jiffies;
 
 /// Nanoseconds since boot, time asleep included, at the resolution of a timer tick.
 #[inline]
@@ -33,8 +34,7 @@ impl Jiffies {
     /// At least `ms` milliseconds.
     #[inline]
     pub(crate) fn from_ms(ms: u32) -> Self {
-        // SAFETY: Pure arithmetic.
-        Self(unsafe { bindings::wg_msecs_to_jiffies(ms) })
+        Self(msecs_to_jiffies(ms))
     }
 
     /// The tick that is this far from now.

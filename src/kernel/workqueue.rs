@@ -12,6 +12,7 @@ use super::{
 };
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
+    container_of,
     prelude::*,
     str::CStr,
     sync::LockClassKey,
@@ -249,12 +250,10 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
     }
 
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
-        // SAFETY: The work item is the first field of a `Worker`... whose offset is subtracted.
-        // The queue outlives its workers, since it cancels them when it is dropped.
+        // SAFETY: The work item is that of a `Worker`. The queue outlives its workers, since it cancels
+        // them when it is dropped.
         let queue = unsafe {
-            let worker = work
-                .byte_sub(core::mem::offset_of!(Worker, work))
-                .cast::<Worker>();
+            let worker = container_of!(work, Worker, work);
             &*(*worker).queue.cast::<Self>()
         };
         while let Some(item) = queue.ring.consume() {
