@@ -395,9 +395,7 @@ pub(crate) fn apply<'a>(
     }) = plan.sockets
     {
         if port != 0 && !udp::may_name(net, port) {
-            extack.say(
-                c"a task under no_new_privs may have a port of the local range only",
-            );
+            extack.say(c"a task under no_new_privs may have a port of the local range only");
             return Err(EACCES);
         }
     }
