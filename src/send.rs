@@ -225,13 +225,25 @@ pub(crate) fn queue_transmission(peer: &RcuArc<Peer>) {
 /// Sends what is encrypted, in order.
 pub(crate) fn transmit_finished(peer: &RcuArc<Peer>) {
     let woken = Waiter::collect(peer);
+    transmit_queue(peer);
+    if woken {
+        // One is woken at a time.
+        let bh = BhGuard::new();
+        if let Some(transit) = peer.device.transit.load(&bh) {
+            transit.sockets.wake_next();
+        }
+    }
+}
+
+/// Sends what is at the head of the queue and encrypted, as long as there is room.
+fn transmit_queue(peer: &RcuArc<Peer>) {
     let Some(mut queue) = peer.tx.drain() else {
         return;
     };
     // What waits here still counts as its sender's, so that one is held back as well.
     while !waits_for_room(peer) {
         let Some((batch, outcome)) = queue.next() else {
-            break;
+            return;
         };
         let (packets, _keypair) = batch.into_parts();
         match outcome {
@@ -239,13 +251,6 @@ pub(crate) fn transmit_finished(peer: &RcuArc<Peer>) {
             Outcome::Failed => drop(packets),
         }
         crate::kernel::workqueue::yield_if_needed();
-    }
-    if woken {
-        // One is woken at a time.
-        let bh = BhGuard::new();
-        if let Some(transit) = peer.device.transit.load(&bh) {
-            transit.sockets.wake_next();
-        }
     }
 }
 

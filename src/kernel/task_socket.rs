@@ -146,7 +146,8 @@ pub(super) fn may_send(net: &Net, version: Version) -> Result<MaySend> {
     for _ in 0..PROBES {
         // A new one each time, since the first probe gives it a port.
         let socket = Bare::new(net, version)?;
-        if are_addresses_ruled(socket.sk(), version) {
+        // SAFETY: The socket is there, and of that version.
+        if unsafe { are_addresses_ruled(socket.sk(), version) } {
             return Ok(MaySend::Ruled);
         }
         match socket.probe() {
@@ -173,9 +174,13 @@ pub(super) fn may_name(net: &Net, port: u16) -> bool {
 }
 
 /// Whether a program of the socket's cgroup judges by address what is sent.
+///
+/// # Safety
+///
+/// `sk` is a valid socket of `version`.
 #[inline]
-fn is_sending_ruled(sk: *mut bindings::sock, version: Version) -> bool {
-    // SAFETY: Callers have the socket.
+unsafe fn is_sending_ruled(sk: *mut bindings::sock, version: Version) -> bool {
+    // SAFETY: By the contract.
     unsafe {
         match version {
             Version::V4 => bindings::wg_cgroup_rules_sending4(sk),
@@ -185,15 +190,19 @@ fn is_sending_ruled(sk: *mut bindings::sock, version: Version) -> bool {
 }
 
 /// The same for what is connected or sent.
-fn are_addresses_ruled(sk: *mut bindings::sock, version: Version) -> bool {
-    // SAFETY: As above.
-    let connecting = unsafe {
-        match version {
+///
+/// # Safety
+///
+/// As for [`is_sending_ruled`].
+unsafe fn are_addresses_ruled(sk: *mut bindings::sock, version: Version) -> bool {
+    // SAFETY: By the contract.
+    unsafe {
+        let connecting = match version {
             Version::V4 => bindings::wg_cgroup_rules_connecting4(sk),
             Version::V6 => bindings::wg_cgroup_rules_connecting6(sk),
-        }
-    };
-    connecting || is_sending_ruled(sk, version)
+        };
+        connecting || is_sending_ruled(sk, version)
+    }
 }
 
 /// A socket of the task that made it.
@@ -313,7 +322,8 @@ impl TaskSocket {
     #[inline]
     pub(super) fn own(&self, skb: &mut Skb) -> Result {
         let (taken, all) = self.send_buffer();
-        if is_sending_ruled(self.sk.as_ptr(), self.version) {
+        // SAFETY: Valid by the type invariant, and of that version.
+        if unsafe { is_sending_ruled(self.sk.as_ptr(), self.version) } {
             return Err(EPERM);
         }
         // Who sends much waits for room before. What is small may overshoot.

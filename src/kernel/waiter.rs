@@ -237,6 +237,9 @@ impl<T: HasWaiter> Waiter<T> {
                 this.woken.fetch_add(1, Ordering::Release);
             }
         }
-        Self::collect(object);
+        // It may have been woken in place of another, whom it cannot be relied on to wake any more.
+        if Self::collect(object) {
+            sockets.wake_next();
+        }
     }
 }
