@@ -13,7 +13,7 @@ import looks
 import netlink as nl
 import record
 from record import Nets, is_ours, note, scenario
-from world import inside, ping, sh
+from world import inside, new_ping, ping, sh
 
 PORT, FAR_PORT = 7001, 7002
 PRIVATE, FAR_PRIVATE = bytes(range(32, 64)), bytes(range(64, 96))
@@ -140,7 +140,7 @@ def learn(device, address):
         nl.wg_set("wg0", peers=[nl.peer(public_key(device), endpoint=(address, port),
                                         allowed=["192.168.77.1/32"])]).or_raise()
     for _ in range(4):
-        if ping("far", "192.168.77.1", 2):
+        if new_ping("far", "192.168.77.1"):
             return
     raise TimeoutError("the peer is not heard")
 
@@ -158,7 +158,7 @@ def sources(device, like=None):
             with inside(device):
                 (act or again(far))()
             # What the act itself sends comes first, if it sends something.
-            ping(device, PEER, 0.3)
+            new_ping(device, PEER, 0.3)
             key = f"source: {family}, {what}, device in {like or device}"
             note(key, [*before, "then", *sniffer.arrived(1)])
             sniffer.arrived()

@@ -277,6 +277,10 @@ def make_device(words, transit, up, endpoint="10.7.0.2", credentials=GOOD):
 
 def device(transit=True, up=True, endpoint="10.7.0.2", **words):
     """Gives alice a new wg0, whose sockets she has moved to the initial netns already."""
+    # The timers of the peer's last session would begin a handshake in the midst of the next.
+    with inside("far"):
+        nl.wg_set("wg0", flags=nl.REPLACE_PEERS,
+                  peers=[nl.peer(keys["her public"], allowed=["192.168.77.1/32"])]).or_raise()
     alice(make_device, words, transit, up, endpoint)
 
 
