@@ -8,6 +8,7 @@ use crate::{
     handshake,
     kernel::{
         batch::OrderedQueue,
+        chain::{SharedList, SkbList},
         cpu::{Cpu, Sticky},
         crypto::KernelCrypto,
         debug,
@@ -15,7 +16,6 @@ use crate::{
         napi::{impl_has_napi, Napi, Started},
         netdev::{NetDevice, Stat},
         rcu::{self, BhGuard, RcuArc, Shared, Slab},
-        skb::{SharedList, SkbList},
         table::{impl_chained, ChainLink},
         time,
         waiter::{impl_has_waiter, Room, Waiter},

@@ -8,11 +8,12 @@ use crate::{
     ip::IpHeader,
     kernel::{
         batch::{Batch, InFlight, Outcome, Stage},
+        chain::SkbList,
         debug,
         errno::{EDESTADDRREQ, ENOKEY, EPROTONOSUPPORT},
         netdev::Stat,
         rcu::{BhGuard, RcuArc},
-        skb::{Packet, Skb, SkbList},
+        skb::{Packet, Skb},
         time,
         waiter::Waiter,
         workqueue::Job,

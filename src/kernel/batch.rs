@@ -10,9 +10,10 @@
 
 use super::{
     bindings,
+    chain::{IterMut, SkbList},
     rcu::{RcuArc, Shared},
     ring::RingItem,
-    skb::{IterMut, Skb, SkbList},
+    skb::Skb,
 };
 use core::{
     cell::UnsafeCell,

@@ -47,6 +47,8 @@ const _: () = assert!(usize::BITS == 64, "written for machines of 64 bits");
 pub(crate) mod arena;
 pub(crate) mod batch;
 pub(crate) mod caps;
+pub(crate) mod chain;
+mod cipher;
 pub(crate) mod cpu;
 pub(crate) mod credential;
 pub(crate) mod crypto;

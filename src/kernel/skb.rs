@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Packets: `struct sk_buff`, owned or borrowed, and chains of them.
+//! Packets: `struct sk_buff`, owned or borrowed.
 //!
 //! C header: `include/linux/skbuff.h`.
 
-use super::{bindings, lock::SpinLockBh, netdev::NetDevice};
+use super::{bindings, chain::SkbList, netdev::NetDevice};
 use core::{
     marker::PhantomData,
-    mem::{size_of, ManuallyDrop, MaybeUninit},
+    mem::{size_of, ManuallyDrop},
     ptr::{self, NonNull},
     slice,
     sync::atomic::AtomicU32,
 };
 use kernel::prelude::*;
-
-/// A chain of packets that transmitters fill and one worker empties.
-pub(crate) type SharedList = SpinLockBh<SkbList>;
 
 /// What this module keeps in a packet's control block. Every bit pattern is valid, since other
 /// layers leave theirs there.
@@ -55,23 +52,26 @@ pub(crate) enum Fate {
 /// The pointer is valid, the reference behind it belongs to this value, and the packet is on no
 /// list. Its linear part has been written, from the network header or from `data` on, whichever comes
 /// first.
-pub(crate) struct Skb(NonNull<bindings::sk_buff>);
+pub(crate) struct Skb(pub(super) NonNull<bindings::sk_buff>);
 
 // SAFETY: A packet may be handed to another CPU.
 unsafe impl Send for Skb {}
 
 /// A packet of a chain, borrowed. What is written of it is as in [`Skb`].
-pub(crate) struct Packet<'a>(NonNull<bindings::sk_buff>, PhantomData<&'a mut Skb>);
+pub(crate) struct Packet<'a>(
+    pub(super) NonNull<bindings::sk_buff>,
+    pub(super) PhantomData<&'a mut Skb>,
+);
 
 /// The space in front of a packet for everything that is put before the encrypted data: outer IP
 /// and UDP headers, the device's own padding, the message header; a multiple of four.
 pub(crate) const DATA_HEADROOM: u32 = align4(16 + HEADROOM);
 /// The space in front of a handshake message.
 pub(crate) const HEADROOM: u32 = 40 + 8 + bindings::NET_SKB_PAD_BYTES;
-/// Fragments that one scatter-gather table can take.
-const SG_LEN: usize = bindings::MAX_SKB_FRAGS as usize + 8;
-const TAG: u32 = 16;
-const DATA_HEADER: u32 = 16;
+/// Bytes in front of what is encrypted in a data message.
+pub(super) const DATA_HEADER: u32 = 16;
+/// Bytes behind it.
+pub(super) const TAG: u32 = 16;
 
 const fn align4(n: u32) -> u32 {
     (n + 3) & !3
@@ -79,7 +79,7 @@ const fn align4(n: u32) -> u32 {
 
 impl<'a> Packet<'a> {
     #[inline]
-    fn raw(&self) -> *mut bindings::sk_buff {
+    pub(super) fn raw(&self) -> *mut bindings::sk_buff {
         self.0.as_ptr()
     }
 
@@ -118,7 +118,7 @@ impl<'a> Packet<'a> {
     }
 
     #[inline]
-    fn head_len(&self) -> usize {
+    pub(super) fn head_len(&self) -> usize {
         // SAFETY: The packet is valid.
         let data_len = unsafe { (*self.raw()).data_len };
         self.len().wrapping_sub(data_len) as usize
@@ -155,14 +155,14 @@ impl<'a> Packet<'a> {
     }
 
     #[inline]
-    fn headers(&self) -> &bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
+    pub(super) fn headers(&self) -> &bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
         // SAFETY: The packet is valid. The union's two members are the same fields, once by name and
         // once as a group.
         unsafe { (*self.raw()).__bindgen_anon_4.__bindgen_anon_1.as_ref() }
     }
 
     #[inline]
-    fn headers_mut(&mut self) -> &mut bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
+    pub(super) fn headers_mut(&mut self) -> &mut bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
         // SAFETY: As above; `&mut self` makes the access exclusive.
         unsafe {
             (*self.0.as_ptr())
@@ -205,130 +205,6 @@ impl<'a> Packet<'a> {
     pub(crate) fn orphan(&mut self) {
         // SAFETY: The packet is valid and ours.
         unsafe { bindings::wg_skb_orphan(self.raw()) };
-    }
-
-    /// Puts `header` in front, `padding` zero bytes and a tag behind, and encrypts all but the
-    /// header in place with ChaCha20-Poly1305. `false`: out of memory; the packet is unusable.
-    #[inline]
-    pub(crate) fn seal(
-        &mut self,
-        header: [u8; 16],
-        padding: u8,
-        nonce: u64,
-        key: &[u8; 32],
-    ) -> bool {
-        let skb = self.raw();
-        let padding = u32::from(padding);
-        let trailer_len = padding.wrapping_add(TAG);
-        let plain_len = self.len().wrapping_add(padding);
-        let mut trailer = ptr::null_mut();
-        // SAFETY: The packet is valid and ours. The hash is computed before the content becomes
-        // unreadable. Each call leaves a valid packet, also where it fails.
-        let frags = unsafe {
-            bindings::wg_skb_get_hash(skb);
-            if bindings::wg_skb_cow_head(skb, DATA_HEADROOM) < 0 {
-                return false;
-            }
-            if self.headers().ip_summed() == bindings::CHECKSUM_PARTIAL as u8
-                && bindings::skb_checksum_help(skb) != 0
-            {
-                return false;
-            }
-            bindings::skb_cow_data(skb, trailer_len as i32, &mut trailer)
-        };
-        let Some(frags) = usable_frags(frags) else {
-            return false;
-        };
-        // SAFETY: `skb_cow_data` made `trailer` the last buffer of the packet, writable, with
-        // `trailer_len` bytes behind its tail; `wg_skb_cow_head` made room for the header.
-        unsafe {
-            ptr::write_bytes(tail_pointer(trailer), 0, padding as usize);
-            let at = (*skb).data.offset_from((*skb).head) as u16;
-            self.headers_mut().inner_network_header = at;
-            bindings::skb_push(skb, DATA_HEADER)
-                .cast::<[u8; 16]>()
-                .write(header);
-            bindings::pskb_put(skb, trailer, trailer_len as i32);
-        }
-        let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
-        // SAFETY: `sg` has room for `frags` entries, which is as many as the packet has parts;
-        // all parts are writable since `skb_cow_data`.
-        let sealed = unsafe {
-            let sg = sg.as_mut_ptr().cast();
-            bindings::sg_init_table(sg, frags);
-            bindings::skb_to_sgvec(
-                skb,
-                sg,
-                DATA_HEADER as i32,
-                plain_len.wrapping_add(TAG) as i32,
-            ) > 0
-                && bindings::chacha20poly1305_encrypt_sg_inplace(
-                    sg,
-                    plain_len as usize,
-                    ptr::null(),
-                    0,
-                    nonce,
-                    key.as_ptr(),
-                )
-        };
-        if !sealed {
-            // SAFETY: The trailer ends with the tag, which nobody has written.
-            unsafe { ptr::write_bytes(tail_pointer(trailer).sub(TAG as usize), 0, TAG as usize) };
-        }
-        sealed
-    }
-
-    /// Decrypts a packet that begins with a 16-byte data header in place and cuts off header and
-    /// tag. The outer headers stay readable. `false`: not authentic, or out of memory.
-    #[inline]
-    pub(crate) fn open(&mut self, nonce: u64, key: &[u8; 32]) -> bool {
-        let skb = self.raw();
-        // SAFETY: The packet is valid.
-        let outer = unsafe { (*skb).data.offset_from((*skb).head) } as u32;
-        let Some(outer) = outer.checked_sub(u32::from(self.headers().network_header)) else {
-            return false;
-        };
-        let Some(offset) = outer.checked_add(DATA_HEADER) else {
-            return false;
-        };
-        if self.head_len() < DATA_HEADER as usize {
-            return false;
-        }
-        let mut trailer = ptr::null_mut();
-        // SAFETY: The outer headers are in front of `data`, inside the buffer, so they can be
-        // pushed back; the data header is contiguous behind them. They are part of the packet while
-        // it is made writable, so that they are copied along.
-        let frags = unsafe {
-            bindings::skb_push(skb, outer);
-            let frags = bindings::skb_cow_data(skb, 0, &mut trailer);
-            bindings::skb_pull(skb, offset);
-            frags
-        };
-        let Some(frags) = usable_frags(frags) else {
-            return false;
-        };
-        let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
-        let len = self.len();
-        // SAFETY: As in `seal`; what was pushed and pulled is inside the packet.
-        unsafe {
-            let sg = sg.as_mut_ptr().cast();
-            bindings::sg_init_table(sg, frags);
-            if bindings::skb_to_sgvec(skb, sg, 0, len as i32) <= 0
-                || !bindings::chacha20poly1305_decrypt_sg_inplace(
-                    sg,
-                    len as usize,
-                    ptr::null(),
-                    0,
-                    nonce,
-                    key.as_ptr(),
-                )
-            {
-                return false;
-            }
-            bindings::skb_push(skb, offset);
-            let trimmed = bindings::wg_pskb_trim(skb, self.len().wrapping_sub(TAG)) == 0;
-            trimmed && !bindings::skb_pull(skb, offset).is_null()
-        }
     }
 
     /// Forgets what the packet's former life left in its fields, since it starts a new one on the
@@ -382,20 +258,6 @@ impl<'a> Packet<'a> {
         new.inner_network_header = at;
         new.inner_transport_header = at;
     }
-}
-
-#[inline]
-fn usable_frags(frags: i32) -> Option<u32> {
-    u32::try_from(frags).ok().filter(|&n| n as usize <= SG_LEN)
-}
-
-/// # Safety
-///
-/// `skb` is valid.
-#[inline]
-unsafe fn tail_pointer(skb: *mut bindings::sk_buff) -> *mut u8 {
-    // SAFETY: `tail` is an offset from `head` where offsets are in use, as on all 64-bit machines.
-    unsafe { (*skb).head.add((*skb).tail as usize) }
 }
 
 impl Skb {
@@ -707,166 +569,5 @@ impl<'a> core::ops::Deref for View<'a> {
     #[inline]
     fn deref(&self) -> &Packet<'a> {
         &self.0
-    }
-}
-
-/// A chain of packets, first to last.
-///
-/// # Invariants
-///
-/// From `head` the packets are linked by `next` up to `tail`, whose link is null; there are `len`
-/// of them and all are ours. Both pointers are null if there are none.
-pub(crate) struct SkbList {
-    head: *mut bindings::sk_buff,
-    tail: *mut bindings::sk_buff,
-    len: usize,
-}
-
-// SAFETY: As for `Skb`.
-unsafe impl Send for SkbList {}
-
-impl SkbList {
-    /// An empty chain.
-    pub(crate) const fn new() -> Self {
-        Self {
-            head: ptr::null_mut(),
-            tail: ptr::null_mut(),
-            len: 0,
-        }
-    }
-
-    /// The number of packets.
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there are none.
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.head.is_null()
-    }
-
-    /// Appends a packet.
-    #[inline]
-    pub(crate) fn push_back(&mut self, skb: Skb) {
-        let skb = skb.into_raw();
-        if self.tail.is_null() {
-            self.head = skb;
-        } else {
-            // SAFETY: The tail is ours by the type invariant.
-            unsafe { (*self.tail).__bindgen_anon_1.__bindgen_anon_1.next = skb };
-        }
-        self.tail = skb;
-        self.len = self.len.wrapping_add(1);
-    }
-
-    /// Takes the first packet.
-    #[inline]
-    pub(crate) fn pop_front(&mut self) -> Option<Skb> {
-        let first = NonNull::new(self.head)?;
-        // SAFETY: The first packet is ours by the type invariant.
-        unsafe {
-            self.head = (*first.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.next;
-            if self.head.is_null() {
-                self.tail = ptr::null_mut();
-            }
-            self.len = self.len.wrapping_sub(1);
-            // INVARIANT: `from_raw` clears the link.
-            Some(Skb::from_raw(first.as_ptr()))
-        }
-    }
-
-    /// Appends all of `other`.
-    #[inline]
-    pub(crate) fn append(&mut self, other: SkbList) {
-        let other = ManuallyDrop::new(other);
-        if other.is_empty() {
-            return;
-        }
-        if self.tail.is_null() {
-            self.head = other.head;
-        } else {
-            // SAFETY: The tail is ours by the type invariant.
-            unsafe { (*self.tail).__bindgen_anon_1.__bindgen_anon_1.next = other.head };
-        }
-        self.tail = other.tail;
-        self.len = self.len.wrapping_add(other.len);
-    }
-
-    /// Takes all packets.
-    #[inline]
-    pub(crate) fn take(&mut self) -> SkbList {
-        core::mem::replace(self, SkbList::new())
-    }
-
-    /// The packets in turn.
-    #[inline]
-    pub(crate) fn iter_mut(&mut self) -> IterMut<'_> {
-        IterMut(self.head, PhantomData)
-    }
-
-    /// The first packet of the chain, which passes to the caller.
-    #[inline]
-    pub(super) fn into_raw(self) -> Option<NonNull<bindings::sk_buff>> {
-        NonNull::new(ManuallyDrop::new(self).head)
-    }
-
-    /// A chain by its first packet.
-    ///
-    /// # Safety
-    ///
-    /// The packets that are linked from `head` are on no other list and pass to the result.
-    #[inline]
-    pub(super) unsafe fn from_raw(head: NonNull<bindings::sk_buff>) -> Self {
-        let (mut tail, mut len) = (head.as_ptr(), 1usize);
-        // SAFETY: By the contract.
-        unsafe {
-            while !(*tail).__bindgen_anon_1.__bindgen_anon_1.next.is_null() {
-                tail = (*tail).__bindgen_anon_1.__bindgen_anon_1.next;
-                len = len.wrapping_add(1);
-            }
-        }
-        Self {
-            head: head.as_ptr(),
-            tail,
-            len,
-        }
-    }
-}
-
-impl Drop for SkbList {
-    #[inline]
-    fn drop(&mut self) {
-        while let Some(skb) = self.pop_front() {
-            drop(skb);
-        }
-    }
-}
-
-/// Iterates over the packets of a chain.
-pub(crate) struct IterMut<'a>(*mut bindings::sk_buff, PhantomData<&'a mut SkbList>);
-
-impl<'a> IterMut<'a> {
-    /// # Safety
-    ///
-    /// The packets that are linked from `head` on may be changed during `'a` by the caller alone.
-    #[inline]
-    pub(super) unsafe fn from_raw(head: NonNull<bindings::sk_buff>) -> Self {
-        Self(head.as_ptr(), PhantomData)
-    }
-}
-
-impl<'a> Iterator for IterMut<'a> {
-    type Item = Packet<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Packet<'a>> {
-        let this = NonNull::new(self.0)?;
-        // SAFETY: The packet is part of the chain that is borrowed for `'a`; the link is read
-        // before the packet is given out, so each packet is given out once. No reference to all of
-        // the packet is made: a queue may be writing another of its links.
-        self.0 = unsafe { (*this.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.next };
-        Some(Packet(this, PhantomData))
     }
 }

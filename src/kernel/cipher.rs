@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The AEAD on packets, in place.
+//!
+//! C headers: `include/linux/skbuff.h`, `include/crypto/chacha20poly1305.h`.
+
+use super::{
+    bindings,
+    skb::{Packet, DATA_HEADER, DATA_HEADROOM, TAG},
+};
+use core::{mem::MaybeUninit, ptr};
+
+/// Fragments that one scatter-gather table can take.
+const SG_LEN: usize = bindings::MAX_SKB_FRAGS as usize + 8;
+
+impl Packet<'_> {
+    /// Puts `header` in front, `padding` zero bytes and a tag behind, and encrypts all but the
+    /// header in place with ChaCha20-Poly1305. `false`: out of memory; the packet is unusable.
+    #[inline]
+    pub(crate) fn seal(
+        &mut self,
+        header: [u8; 16],
+        padding: u8,
+        nonce: u64,
+        key: &[u8; 32],
+    ) -> bool {
+        let skb = self.raw();
+        let padding = u32::from(padding);
+        let trailer_len = padding.wrapping_add(TAG);
+        let plain_len = self.len().wrapping_add(padding);
+        let mut trailer = ptr::null_mut();
+        // SAFETY: The packet is valid and ours. The hash is computed before the content becomes
+        // unreadable. Each call leaves a valid packet, also where it fails.
+        let frags = unsafe {
+            bindings::wg_skb_get_hash(skb);
+            if bindings::wg_skb_cow_head(skb, DATA_HEADROOM) < 0 {
+                return false;
+            }
+            if self.headers().ip_summed() == bindings::CHECKSUM_PARTIAL as u8
+                && bindings::skb_checksum_help(skb) != 0
+            {
+                return false;
+            }
+            bindings::skb_cow_data(skb, trailer_len as i32, &mut trailer)
+        };
+        let Some(frags) = usable_frags(frags) else {
+            return false;
+        };
+        // SAFETY: `skb_cow_data` made `trailer` the last buffer of the packet, writable, with
+        // `trailer_len` bytes behind its tail; `wg_skb_cow_head` made room for the header.
+        unsafe {
+            ptr::write_bytes(tail_pointer(trailer), 0, padding as usize);
+            let at = (*skb).data.offset_from((*skb).head) as u16;
+            self.headers_mut().inner_network_header = at;
+            bindings::skb_push(skb, DATA_HEADER)
+                .cast::<[u8; 16]>()
+                .write(header);
+            bindings::pskb_put(skb, trailer, trailer_len as i32);
+        }
+        let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
+        // SAFETY: `sg` has room for `frags` entries, which is as many as the packet has parts;
+        // all parts are writable since `skb_cow_data`.
+        let sealed = unsafe {
+            let sg = sg.as_mut_ptr().cast();
+            bindings::sg_init_table(sg, frags);
+            bindings::skb_to_sgvec(
+                skb,
+                sg,
+                DATA_HEADER as i32,
+                plain_len.wrapping_add(TAG) as i32,
+            ) > 0
+                && bindings::chacha20poly1305_encrypt_sg_inplace(
+                    sg,
+                    plain_len as usize,
+                    ptr::null(),
+                    0,
+                    nonce,
+                    key.as_ptr(),
+                )
+        };
+        if !sealed {
+            // SAFETY: The trailer ends with the tag, which nobody has written.
+            unsafe { ptr::write_bytes(tail_pointer(trailer).sub(TAG as usize), 0, TAG as usize) };
+        }
+        sealed
+    }
+
+    /// Decrypts a packet that begins with a 16-byte data header in place and cuts off header and
+    /// tag. The outer headers stay readable. `false`: not authentic, or out of memory.
+    #[inline]
+    pub(crate) fn open(&mut self, nonce: u64, key: &[u8; 32]) -> bool {
+        let skb = self.raw();
+        // SAFETY: The packet is valid.
+        let outer = unsafe { (*skb).data.offset_from((*skb).head) } as u32;
+        let Some(outer) = outer.checked_sub(u32::from(self.headers().network_header)) else {
+            return false;
+        };
+        let Some(offset) = outer.checked_add(DATA_HEADER) else {
+            return false;
+        };
+        if self.head_len() < DATA_HEADER as usize {
+            return false;
+        }
+        let mut trailer = ptr::null_mut();
+        // SAFETY: The outer headers are in front of `data`, inside the buffer, so they can be
+        // pushed back; the data header is contiguous behind them. They are part of the packet while
+        // it is made writable, so that they are copied along.
+        let frags = unsafe {
+            bindings::skb_push(skb, outer);
+            let frags = bindings::skb_cow_data(skb, 0, &mut trailer);
+            bindings::skb_pull(skb, offset);
+            frags
+        };
+        let Some(frags) = usable_frags(frags) else {
+            return false;
+        };
+        let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
+        let len = self.len();
+        // SAFETY: As in `seal`; what was pushed and pulled is inside the packet.
+        unsafe {
+            let sg = sg.as_mut_ptr().cast();
+            bindings::sg_init_table(sg, frags);
+            if bindings::skb_to_sgvec(skb, sg, 0, len as i32) <= 0
+                || !bindings::chacha20poly1305_decrypt_sg_inplace(
+                    sg,
+                    len as usize,
+                    ptr::null(),
+                    0,
+                    nonce,
+                    key.as_ptr(),
+                )
+            {
+                return false;
+            }
+            bindings::skb_push(skb, offset);
+            let trimmed = bindings::wg_pskb_trim(skb, self.len().wrapping_sub(TAG)) == 0;
+            trimmed && !bindings::skb_pull(skb, offset).is_null()
+        }
+    }
+}
+
+#[inline]
+fn usable_frags(frags: i32) -> Option<u32> {
+    u32::try_from(frags).ok().filter(|&n| n as usize <= SG_LEN)
+}
+
+/// # Safety
+///
+/// `skb` is valid.
+#[inline]
+unsafe fn tail_pointer(skb: *mut bindings::sk_buff) -> *mut u8 {
+    // SAFETY: `tail` is an offset from `head` where offsets are in use, as on all 64-bit machines.
+    unsafe { (*skb).head.add((*skb).tail as usize) }
+}
