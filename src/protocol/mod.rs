@@ -26,6 +26,9 @@
 //! * [`ratelimit`]: per-source token buckets for use under load.
 //! * [`timers`]: when to start, repeat and abandon things (6).
 //! * [`allowed_ips`]: cryptokey routing (2).
+//! * [`gso`]: one large packet becomes the segments that it stands for.
+//! * [`gro`]: consecutive TCP packets become one.
+//! * [`inet`]: what these two know of IP, TCP and UDP headers.
 //!
 //! # Conventions
 //!
@@ -46,6 +49,9 @@ pub mod allowed_ips;
 pub mod constants;
 pub mod cookie;
 pub mod crypto;
+pub mod gro;
+pub mod gso;
+pub mod inet;
 pub mod message;
 pub mod noise;
 pub mod ratelimit;

@@ -6,6 +6,7 @@
 // Every test crate uses a different part.
 #![allow(dead_code)]
 
+pub mod offload;
 pub mod reference;
 pub mod rules;
 pub mod simulation;

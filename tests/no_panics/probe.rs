@@ -15,6 +15,9 @@ use protocol::allowed_ips::*;
 use protocol::constants::*;
 use protocol::cookie::*;
 use protocol::crypto::*;
+use protocol::gro::{Run, Segment};
+use protocol::gso::{Gso, Segmenter};
+use protocol::inet::{tcp_header_len, Ip, Sum};
 use protocol::message::*;
 use protocol::noise::*;
 use protocol::ratelimit::*;
@@ -250,6 +253,21 @@ probes! {
     probe_remove_owner(t: &Table, list: &OwnerList) t.remove_by_owner(&mut Storage, list);
     probe_clear_table(t: &Table) t.clear(&mut Storage);
     probe_entries(list: &OwnerList) list.iter(&Storage).last();
+
+    probe_ip(bytes: &[u8]) (Ip::parse(bytes), tcp_header_len(bytes));
+    probe_sum(sum: Sum, bytes: &[u8], number: u32)
+        sum.bytes(bytes).partial(number).number(number).less(number).to_checksum();
+    probe_segmenter(start: &[u8], len: u32, transport: u32, gso: Gso)
+        Segmenter::new(start, len, transport, gso);
+    probe_segments(s: &Segmenter, i: u32) (s.header_len(), s.segments(), s.payload(i), s.segment_len(i));
+    probe_write_segment(s: &Segmenter, i: u32, sum: u32, out: &mut [u8]) s.write(i, sum, out);
+    probe_segment(packet: &[u8])
+        Segment::parse(packet).map(|s| (s.header_len(), s.payload_len(), s.total_len()));
+    probe_begin_run(first: &Segment, header: &[u8]) Run::begin(first, header);
+    probe_push(run: &mut Run, next: &Segment, header: &[u8]) run.push(next, header);
+    probe_run(run: &mut Run, size: u32)
+        (run.segments(), run.header_len(), run.len(), run.set_max_size(size));
+    probe_finish_run(run: &Run, out: &mut [u8]) run.finish(out);
 
     probe_data_sent(t: &TimerState) t.data_sent(&Wheel);
     probe_data_received(t: &TimerState) t.data_received(&Wheel);
