@@ -5,6 +5,8 @@
 use crate::{
     allowed_ips::AllowedIps,
     cookies::CookieChecker,
+    decrypt::Decrypt,
+    encrypt::Encrypt,
     handshake::ReceiveHandshakes,
     index::IndexTable,
     judgement,
@@ -31,8 +33,7 @@ use crate::{
         message::DATA_MIN_LEN,
         noise::StaticIdentity,
     },
-    receive::Decrypt,
-    send::{self, Encrypt},
+    send,
     transit::{self, Transit},
 };
 use core::sync::atomic::{AtomicU32, Ordering};

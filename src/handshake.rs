@@ -145,7 +145,11 @@ fn begin_session(peer: &RcuArc<Peer>) -> bool {
 pub(crate) struct ReceiveHandshakes;
 
 impl Job<Received<Device>> for ReceiveHandshakes {
-    fn run(item: Received<Device>) {
+    type Tools = ();
+
+    fn tools() {}
+
+    fn run(item: Received<Device>, _: &mut ()) {
         let (skb, dev) = item.into_parts();
         let waiting = dev.handshakes_waiting.load(Ordering::Relaxed);
         receive(&dev, &skb, waiting);
@@ -220,7 +224,7 @@ fn receive(dev: &Dev, skb: &Skb, waiting: u32) {
         MessageType::CookieReply | MessageType::Data => return,
     };
     let len = view.len();
-    peer.device.netdev().count_received(&BhGuard::new(), len);
+    peer.device.netdev().count_received(&BhGuard::new(), 1, len);
     peer.rx_bytes.fetch_add(len.into(), Ordering::Relaxed);
     let host = PeerTimers(peer.borrow());
     peer.timer_state.any_authenticated_received(&host);

@@ -15,6 +15,11 @@ const ECN_ECT_0: u8 = 2;
 /// Congestion experienced; the bits of the field, too.
 const ECN_CE: u8 = 3;
 
+/// Whether a DS field says that congestion was experienced.
+pub(crate) fn is_congested(ds: u8) -> bool {
+    ds & ECN_CE == ECN_CE
+}
+
 /// An IP header.
 #[derive(Clone, Copy)]
 pub(crate) enum IpHeader<'a> {

@@ -103,11 +103,12 @@ impl Keypair {
         self.may_send.store(false, Ordering::Relaxed);
     }
 
-    /// The next message counter; `None`: there are no more.
+    /// The first of the next `count` message counters; `None`: there are not so many more.
     #[inline]
-    pub(crate) fn next_counter(&self) -> Option<u64> {
-        let counter = self.counter.fetch_add(1, Ordering::Relaxed);
-        timers::may_send_counter(counter).then_some(counter)
+    pub(crate) fn next_counters(&self, count: u16) -> Option<u64> {
+        let first = self.counter.fetch_add(count.into(), Ordering::Relaxed);
+        let last = first.saturating_add(count.saturating_sub(1).into());
+        timers::may_send_counter(last).then_some(first)
     }
 
     /// The header of the data message of number `counter`.
@@ -138,11 +139,15 @@ impl Keypair {
         Some(self.receiving.as_bytes())
     }
 
-    /// Whether an authentic message of number `counter` is the first of that number.
+    /// Whether authentic messages of `count` numbers from `first` on are all the first of their numbers.
+    /// If not, none of them is taken for seen.
     #[inline]
-    pub(crate) fn is_new(&self, counter: u64) -> bool {
+    pub(crate) fn are_new(&self, first: u64, count: u16) -> bool {
         let mut window = self.replay.lock();
-        let new = window.check_and_update(counter);
+        let new = match count {
+            1 => window.check_and_update(first),
+            _ => window.check_and_update_run(first, count),
+        };
         if window.is_exhausted() {
             self.may_receive.store(false, Ordering::Relaxed);
         }

@@ -9,7 +9,10 @@
 
 mod allowed_ips;
 mod cookies;
+mod decrypt;
+mod deliver;
 mod device;
+mod encrypt;
 mod endpoint;
 mod handshake;
 mod index;

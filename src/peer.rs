@@ -3,7 +3,10 @@
 //! Peers: what is known of each, and how one comes and goes.
 
 use crate::{
+    decrypt::Decrypt,
+    deliver,
     device::{Config, Dev, DeviceRef},
+    encrypt::Encrypt,
     endpoint::EndpointCell,
     handshake,
     kernel::{
@@ -30,8 +33,7 @@ use crate::{
         noise::Handshake,
         timers::TimerState,
     },
-    receive::{self, Decrypt},
-    send::{self, Encrypt},
+    send,
     timers::Timers,
     transit,
 };
@@ -304,7 +306,9 @@ impl Peer {
     /// Drops the packets that wait.
     pub(crate) fn purge_staged(&self) {
         let packets = self.staged.lock().take();
-        self.device.netdev().count(Stat::TxDropped, packets.len());
+        self.device
+            .netdev()
+            .count(Stat::TxDropped, packets.segments());
     }
 
     /// The CPU that sends this peer's packets.
@@ -394,7 +398,7 @@ impl crate::kernel::napi::Poll for Peer {
         context: &crate::kernel::napi::PollContext<'_>,
         budget: u32,
     ) -> u32 {
-        receive::deliver(this, context, budget)
+        deliver::deliver(this, context, budget)
     }
 
     fn netdev(&self) -> &NetDevice {

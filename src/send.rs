@@ -7,7 +7,7 @@ use crate::{
     handshake,
     ip::IpHeader,
     kernel::{
-        batch::{Batch, InFlight, Outcome, Stage},
+        batch::{Batch, Outcome},
         chain::SkbList,
         debug,
         errno::{EDESTADDRREQ, ENOKEY, EPROTONOSUPPORT},
@@ -16,11 +16,10 @@ use crate::{
         skb::{Packet, Skb},
         time,
         waiter::Waiter,
-        workqueue::Job,
     },
     keypair::Keypair,
     peer::Peer,
-    protocol::constants::{padding_for, Instant, MAX_STAGED_PACKETS},
+    protocol::constants::{Instant, MAX_STAGED_PACKETS},
     protocol::message::DATA_MIN_LEN,
     socket,
     timers::PeerTimers,
@@ -53,14 +52,22 @@ pub(crate) fn packet(dev: &Dev, mut skb: Skb) -> Result {
         return refuse(dev, skb, EDESTADDRREQ);
     }
     let mtu = skb.mtu(netdev);
-    let segments = match skb.segment() {
-        Ok(segments) => segments,
-        Err((original, error)) => {
-            skb = original;
-            return refuse(dev, skb, error);
-        }
+    let messages = skb
+        .view()
+        .segmenter()
+        .and_then(|segmenter| u16::try_from(segmenter.segments()).ok());
+    let packets = match messages {
+        // It is cut where its segments are encrypted.
+        Some(_) => SkbList::from(skb),
+        None => match skb.segment() {
+            Ok(segments) => segments,
+            Err((original, error)) => {
+                skb = original;
+                return refuse(dev, skb, error);
+            }
+        },
     };
-    stage(&peer, segments, mtu);
+    stage(&peer, packets, mtu, messages.unwrap_or(1));
     send_staged(&peer);
     Ok(())
 }
@@ -77,25 +84,28 @@ fn refuse(dev: &Dev, mut skb: Skb, error: Error) -> Result {
     Err(error)
 }
 
-/// Puts packets behind those that wait already, which make room if there are too many of them.
+/// Puts packets, which become `messages` messages each, behind those that wait already, which make
+/// room if there are too many of them.
 #[inline]
-fn stage(peer: &Peer, mut segments: SkbList, mtu: u32) {
-    let mut packets = SkbList::new();
-    while let Some(skb) = segments.pop_front() {
+fn stage(peer: &Peer, mut packets: SkbList, mtu: u32, messages: u16) {
+    let mut ready = SkbList::new();
+    while let Some(skb) = packets.pop_front() {
         if let Some(mut skb) = skb.unshare() {
             // Its route was needed for an ICMP error at most, up to here.
             skb.drop_route();
-            skb.packet().note_mtu(mtu);
-            packets.push_back(skb);
+            skb.packet().note_staged(mtu, messages);
+            ready.push_back(skb);
         }
     }
     let mut staged = peer.staged.lock();
     // Before the new ones come, so that segments of one packet are not torn apart.
-    while staged.len() > MAX_STAGED_PACKETS {
+    while staged.segments() > MAX_STAGED_PACKETS {
+        let before = staged.segments();
         drop(staged.pop_front());
-        peer.device.netdev().count(Stat::TxDropped, 1);
+        let dropped = before.saturating_sub(staged.segments());
+        peer.device.netdev().count(Stat::TxDropped, dropped);
     }
-    staged.append(packets);
+    staged.append(ready);
 }
 
 /// Sends an empty packet, or whatever waits.
@@ -105,7 +115,7 @@ pub(crate) fn keepalive(peer: &RcuArc<Peer>) {
         let Some(mut skb) = Skb::empty(dev) else {
             return;
         };
-        skb.packet().note_mtu(dev.mtu());
+        skb.packet().note_staged(dev.mtu(), 1);
         debug::peer(
             dev,
             c"Sending keepalive packet to",
@@ -153,66 +163,49 @@ fn assign_counters(keypair: &Keypair, packets: &mut SkbList) -> bool {
     for mut packet in packets.iter_mut() {
         // There is none in an empty one.
         let ds = header(&packet).map_or(0, IpHeader::ecn_for_outer);
-        let Some(counter) = keypair.next_counter() else {
+        let messages = packet.control().segments;
+        let Some(counter) = keypair.next_counters(messages) else {
             return false;
         };
-        packet.note_message(counter, ds);
+        packet.note_message(counter, messages, ds);
     }
     true
 }
 
+/// Has packets encrypted: each by itself that becomes several messages, and the others together that
+/// follow each other.
 #[inline]
-fn encrypt(peer: &RcuArc<Peer>, packets: SkbList, keypair: RcuArc<Keypair>) {
-    let Some(batch) = Batch::new(packets, keypair) else {
-        return;
-    };
+fn encrypt(peer: &RcuArc<Peer>, mut packets: SkbList, keypair: RcuArc<Keypair>) {
     let bh = BhGuard::new();
     if peer.is_dead() {
         return;
     }
+    let mut single = SkbList::new();
+    while let Some(mut skb) = packets.pop_front() {
+        if skb.packet().control().segments <= 1 {
+            single.push_back(skb);
+        } else {
+            queue(&bh, peer, single.take(), &keypair);
+            queue(&bh, peer, SkbList::from(skb), &keypair);
+        }
+    }
+    queue(&bh, peer, single, &keypair);
+}
+
+/// Has a batch encrypted, unless it is empty.
+#[inline]
+fn queue(_bh: &BhGuard, peer: &Peer, packets: SkbList, keypair: &RcuArc<Keypair>) {
+    if packets.is_empty() {
+        return;
+    }
+    let Some(batch) = Batch::new(packets, keypair.clone()) else {
+        return;
+    };
     let dev = &peer.device;
     // A full queue drops the batch, and so does a full ring, by which it has failed.
-    if let Ok(work) = peer.tx.push(batch) {
+    if let Ok(work) = peer.tx.push(batch, 1) {
         drop(dev.encrypt.push(work, &dev.crypt_wq));
     }
-    drop(bh);
-}
-
-/// Encrypts.
-pub(crate) struct Encrypt;
-
-impl Stage for Encrypt {
-    type Context = Keypair;
-
-    #[inline]
-    fn finished(keypair: &Keypair) {
-        queue_transmission(&keypair.peer);
-    }
-}
-
-impl Job<InFlight<Self>> for Encrypt {
-    fn run(mut work: InFlight<Self>) {
-        let (mut packets, keypair) = work.packets();
-        let sealed = packets.all(|mut packet| seal(&mut packet, keypair));
-        work.finish(if sealed {
-            Outcome::Done
-        } else {
-            Outcome::Failed
-        });
-    }
-}
-
-#[inline]
-fn seal(packet: &mut Packet<'_>, keypair: &Keypair) -> bool {
-    let control = packet.control();
-    let (counter, mtu) = (control.nonce, control.mtu);
-    let padding = padding_for(packet.len() as usize, mtu as usize) as u8;
-    let header = keypair.header(counter);
-    let sealed = packet.seal(header, padding, counter, keypair.sending_key());
-    if sealed {
-        packet.scrub(true);
-    }
-    sealed
 }
 
 /// Has [`transmit_finished`] called.
@@ -246,10 +239,9 @@ fn transmit_queue(peer: &RcuArc<Peer>) {
         let Some((batch, outcome)) = queue.next() else {
             return;
         };
-        let (packets, _keypair) = batch.into_parts();
-        match outcome {
-            Outcome::Done => transmit(peer, packets),
-            Outcome::Failed => drop(packets),
+        let parts = batch.into_parts();
+        if outcome == Outcome::Done {
+            transmit(peer, parts.results.unwrap_or(parts.packets));
         }
         crate::kernel::workqueue::yield_if_needed();
     }

@@ -25,10 +25,12 @@ use kernel::prelude::*;
 pub(crate) fn send_to_peer(peer: &Peer, skb: Skb, ds: u8) -> Result {
     let bh = BhGuard::new();
     let transit = peer.device.transit.load(&bh).ok_or(ENONET)?;
-    let len = skb.view().len();
+    let (len, packets) = (skb.view().len(), skb.view().gso_segments());
     peer.endpoint.with(transit.generation, |endpoint, memory| {
         send(&bh, &peer.device, transit, skb, endpoint, ds, memory)
     })?;
+    let more = packets.saturating_sub(1) as u32;
+    peer.device.netdev().count_sent_too(&bh, more);
     peer.tx_bytes.fetch_add(len.into(), Ordering::Relaxed);
     Ok(())
 }
@@ -148,5 +150,9 @@ fn send6(
 impl crate::kernel::udp::Receiver for Device {
     fn receive(dev: &Dev, skb: Skb) {
         crate::receive::packet(dev, skb);
+    }
+
+    fn receive_together(dev: &Dev, skb: Skb) {
+        crate::receive::super_packet(dev, skb);
     }
 }

@@ -52,7 +52,7 @@ const FAILED: u32 = 2;
 /// # Invariants
 ///
 /// `first` begins a null-terminated chain of packets that belong to this value, and the `owner`
-/// of its control block owns a reference to a `C`.
+/// of its control block owns a reference to a `C`. Its `results` are null, or begin another such chain.
 pub(crate) struct Batch<C: Shared> {
     first: NonNull<bindings::sk_buff>,
     _context: PhantomData<RcuArc<C>>,
@@ -67,7 +67,11 @@ impl<C: Shared> Batch<C> {
     pub(crate) fn new(list: SkbList, context: RcuArc<C>) -> Option<Self> {
         let first = list.into_raw()?;
         // SAFETY: The chain is ours now, and with it the control block of its first packet.
-        unsafe { (*Skb::control_ptr(first)).owner = context.into_raw().cast() };
+        unsafe {
+            let control = Skb::control_ptr(first);
+            (*control).owner = context.into_raw().cast();
+            (*control).results = ptr::null_mut();
+        }
         // INVARIANT: Both were just established.
         Some(Self {
             first,
@@ -75,16 +79,31 @@ impl<C: Shared> Batch<C> {
         })
     }
 
-    /// The packets and their context.
+    /// The packets, what came of them, and their context.
     #[inline]
-    pub(crate) fn into_parts(self) -> (SkbList, RcuArc<C>) {
+    pub(crate) fn into_parts(self) -> Parts<C> {
         let first = ManuallyDrop::new(self).first;
-        // SAFETY: By the type invariant; both pass to the caller, once, since `self` is gone.
+        // SAFETY: By the type invariant; all pass to the caller, once, since `self` is gone.
         unsafe {
-            let owner = (*Skb::control_ptr(first)).owner;
-            (SkbList::from_raw(first), RcuArc::from_raw(owner.cast()))
+            let control = Skb::control_ptr(first);
+            let (owner, results) = ((*control).owner, (*control).results);
+            Parts {
+                packets: SkbList::from_raw(first),
+                results: NonNull::new(results).map(|first| SkbList::from_raw(first)),
+                context: RcuArc::from_raw(owner.cast()),
+            }
         }
     }
+}
+
+/// What a [`Batch`] consists of.
+pub(crate) struct Parts<C: Shared> {
+    /// The packets that it was made of.
+    pub(crate) packets: SkbList,
+    /// Those that the parallel stage made of them, if it made others.
+    pub(crate) results: Option<SkbList>,
+    /// What they share.
+    pub(crate) context: RcuArc<C>,
 }
 
 impl<C: Shared> Drop for Batch<C> {
@@ -121,6 +140,25 @@ impl<S: Stage> InFlight<S> {
         let context = unsafe { &*(*Skb::control_ptr(self.first)).owner.cast::<S::Context>() };
         // SAFETY: By the type invariant, and `&mut self`.
         (unsafe { IterMut::from_raw(self.first) }, context)
+    }
+
+    /// Has `results` come of the packets. `false`: none, which have not.
+    #[inline]
+    pub(crate) fn replace(&mut self, results: SkbList) -> bool {
+        let Some(first) = results.into_raw() else {
+            return false;
+        };
+        let control = Skb::control_ptr(self.first);
+        // SAFETY: As in `packets`; the consumer reads this after the state has changed.
+        let former = unsafe {
+            let former = (*control).results;
+            // INVARIANT: A chain of packets that belong to the batch from now on.
+            (*control).results = first.as_ptr();
+            NonNull::new(former)
+        };
+        // SAFETY: By the type invariant; nothing refers to them any more.
+        drop(former.map(|former| unsafe { SkbList::from_raw(former) }));
+        true
     }
 
     /// Ends the parallel stage, and has the batch consumed.
@@ -224,7 +262,7 @@ unsafe impl<S: Stage> Sync for OrderedQueue<S> {}
 unsafe impl<S: Stage> Send for OrderedQueue<S> {}
 
 impl<S: Stage> OrderedQueue<S> {
-    /// Batches that fit in, so that a stalled consumer does not eat all memory.
+    /// What fits in, so that a stalled consumer does not eat all memory.
     const CAPACITY: u32 = 1024;
 
     /// An empty queue.
@@ -264,20 +302,25 @@ impl<S: Stage> OrderedQueue<S> {
         }
     }
 
-    /// Puts a batch at the end. The result is to be worked on; a full queue gives the batch back.
+    /// Puts a batch at the end, which takes `weight` of the queue's capacity. The result is to be worked
+    /// on; a full queue gives the batch back.
     #[inline]
-    pub(crate) fn push(&self, batch: Batch<S::Context>) -> Result<InFlight<S>, Batch<S::Context>> {
+    pub(crate) fn push(
+        &self,
+        batch: Batch<S::Context>,
+        weight: u16,
+    ) -> Result<InFlight<S>, Batch<S::Context>> {
         if self.count.load(Ordering::Relaxed) >= Self::CAPACITY {
             return Err(batch);
         }
-        // Concurrent producers may overshoot by their own number, which does no harm.
-        self.count.fetch_add(1, Ordering::Relaxed);
+        // The last one may overshoot, and concurrent producers by their own number, which does no harm.
+        self.count.fetch_add(weight.into(), Ordering::Relaxed);
         let first = ManuallyDrop::new(batch).first;
         // SAFETY: The batch is ours to link. It is marked pending before it becomes visible.
         unsafe {
-            (*Skb::control_ptr(first))
-                .state
-                .store(PENDING, Ordering::Relaxed);
+            let control = Skb::control_ptr(first);
+            (*control).weight = weight.into();
+            (*control).state.store(PENDING, Ordering::Relaxed);
             self.link(first.as_ptr().cast());
         }
         // INVARIANT: In the queue and pending.
@@ -333,8 +376,11 @@ impl<S: Stage> OrderedQueue<S> {
                 }
             }
             *tail = next;
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            NonNull::new(first)
+            let first = NonNull::new(first)?;
+            // It is a batch, as the stub has been passed.
+            let weight = (*Skb::control_ptr(first.cast())).weight;
+            self.count.fetch_sub(weight, Ordering::Relaxed);
+            Some(first)
         }
     }
 }

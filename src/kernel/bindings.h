@@ -34,6 +34,7 @@
 #include <net/dst_cache.h>
 #include <net/dst_metadata.h>
 #include <net/gro.h>
+#include <net/gso.h>
 #include <net/icmp.h>
 #include <net/ip_tunnels.h>
 #include <net/udp.h>
@@ -55,8 +56,10 @@ const unsigned int NET_SKB_PAD_BYTES = L1_CACHE_BYTES > 32 ? L1_CACHE_BYTES : 32
 const gfp_t GFP_KERNEL_FLAGS = GFP_KERNEL;
 const gfp_t GFP_TRY_FLAGS = GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN;
 const gfp_t GFP_ATOMIC_FLAGS = GFP_ATOMIC;
+const gfp_t GFP_ATOMIC_NOWARN_FLAGS = GFP_ATOMIC | __GFP_NOWARN;
 const netdev_features_t NETIF_F_WG = NETIF_F_HW_CSUM | NETIF_F_RXCSUM | NETIF_F_SG |
 				     NETIF_F_GSO | NETIF_F_GSO_SOFTWARE | NETIF_F_HIGHDMA;
+const unsigned int SKBTX_ANY_TIMESTAMP = SKBTX_ANY_TSTAMP;
 const int TX_OK = NETDEV_TX_OK;
 const bool HAS_SYSCTL = IS_ENABLED(CONFIG_SYSCTL);
 const bool SUSPENDS_ALL_THE_TIME = IS_ENABLED(CONFIG_PM_AUTOSLEEP) ||

@@ -22,12 +22,13 @@ pub(crate) type SharedList = SpinLockBh<SkbList>;
 ///
 /// # Invariants
 ///
-/// From `head` the packets are linked by `next` up to `tail`, whose link is null; there are `len`
-/// of them and all are ours. Both pointers are null if there are none.
+/// From `head` the packets are linked by `next` up to `tail`, whose link is null, and all are ours. Both
+/// pointers are null if there are none.
 pub(crate) struct SkbList {
     head: *mut bindings::sk_buff,
     tail: *mut bindings::sk_buff,
-    len: usize,
+    /// Packets that they are on a link.
+    segments: usize,
 }
 
 // SAFETY: As for `Skb`.
@@ -39,14 +40,14 @@ impl SkbList {
         Self {
             head: ptr::null_mut(),
             tail: ptr::null_mut(),
-            len: 0,
+            segments: 0,
         }
     }
 
-    /// The number of packets.
+    /// The number of packets that they are on a link: a GSO packet is several.
     #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    pub(crate) fn segments(&self) -> usize {
+        self.segments
     }
 
     /// Whether there are none.
@@ -58,6 +59,7 @@ impl SkbList {
     /// Appends a packet.
     #[inline]
     pub(crate) fn push_back(&mut self, skb: Skb) {
+        self.segments = self.segments.saturating_add(skb.view().gso_segments());
         let skb = skb.into_raw();
         if self.tail.is_null() {
             self.head = skb;
@@ -66,7 +68,6 @@ impl SkbList {
             unsafe { (*self.tail).__bindgen_anon_1.__bindgen_anon_1.next = skb };
         }
         self.tail = skb;
-        self.len = self.len.wrapping_add(1);
     }
 
     /// Takes the first packet.
@@ -79,9 +80,10 @@ impl SkbList {
             if self.head.is_null() {
                 self.tail = ptr::null_mut();
             }
-            self.len = self.len.wrapping_sub(1);
             // INVARIANT: `from_raw` clears the link.
-            Some(Skb::from_raw(first.as_ptr()))
+            let skb = Skb::from_raw(first.as_ptr());
+            self.segments = self.segments.saturating_sub(skb.view().gso_segments());
+            Some(skb)
         }
     }
 
@@ -99,7 +101,7 @@ impl SkbList {
             unsafe { (*self.tail).__bindgen_anon_1.__bindgen_anon_1.next = other.head };
         }
         self.tail = other.tail;
-        self.len = self.len.wrapping_add(other.len);
+        self.segments = self.segments.saturating_add(other.segments);
     }
 
     /// Takes all packets.
@@ -120,6 +122,26 @@ impl SkbList {
         NonNull::new(ManuallyDrop::new(self).head)
     }
 
+    /// The chain that segmentation returns.
+    ///
+    /// # Safety
+    ///
+    /// The packets that are linked from `first` on, which may be null, are on no other list and pass to
+    /// the result. Their headers were written.
+    pub(super) unsafe fn from_segments(first: *mut bindings::sk_buff) -> Self {
+        let mut list = Self::new();
+        let mut next = first;
+        while !next.is_null() {
+            // SAFETY: By the contract; the link is read before the packet is on another list.
+            unsafe {
+                let this = next;
+                next = (*this).__bindgen_anon_1.__bindgen_anon_1.next;
+                list.push_back(Skb::from_raw(this));
+            }
+        }
+        list
+    }
+
     /// A chain by its first packet.
     ///
     /// # Safety
@@ -127,19 +149,25 @@ impl SkbList {
     /// The packets that are linked from `head` are on no other list and pass to the result.
     #[inline]
     pub(super) unsafe fn from_raw(head: NonNull<bindings::sk_buff>) -> Self {
-        let (mut tail, mut len) = (head.as_ptr(), 1usize);
-        // SAFETY: By the contract.
-        unsafe {
-            while !(*tail).__bindgen_anon_1.__bindgen_anon_1.next.is_null() {
-                tail = (*tail).__bindgen_anon_1.__bindgen_anon_1.next;
-                len = len.wrapping_add(1);
-            }
+        let (mut tail, mut segments) = (head.as_ptr(), 0usize);
+        for packet in IterMut(tail, PhantomData) {
+            tail = packet.raw();
+            segments = segments.saturating_add(packet.gso_segments());
         }
         Self {
             head: head.as_ptr(),
             tail,
-            len,
+            segments,
         }
+    }
+}
+
+impl From<Skb> for SkbList {
+    #[inline]
+    fn from(skb: Skb) -> Self {
+        let mut list = Self::new();
+        list.push_back(skb);
+        list
     }
 }
 

@@ -13,6 +13,57 @@ use core::{mem::MaybeUninit, ptr};
 /// Fragments that one scatter-gather table can take.
 const SG_LEN: usize = bindings::MAX_SKB_FRAGS as usize + 8;
 
+/// Encrypts in place what is between the header of a data message and the room for its tag at the end.
+/// `None`: it is shorter than both.
+#[inline]
+pub(crate) fn seal_message(message: &mut [u8], nonce: u64, key: &[u8; 32]) -> Option<()> {
+    let sealed = message.get_mut(DATA_HEADER as usize..)?;
+    let len = sealed.len().checked_sub(TAG as usize)?;
+    let at = sealed.as_mut_ptr();
+    // SAFETY: `len` bytes and the tag behind them are in the slice. The function may work in place.
+    unsafe {
+        bindings::chacha20poly1305_encrypt(at, at, len, ptr::null(), 0, nonce, key.as_ptr());
+    }
+    Some(())
+}
+
+/// Decrypts `sealed`, which ends with its tag, to the front of `to`, which is as long. `false`: it is not
+/// authentic, and nothing was written.
+#[inline]
+pub(super) fn open(to: &mut [u8], sealed: &[u8], nonce: u64, key: &[u8; 32]) -> bool {
+    // SAFETY: Both slices are valid for that length. One that is shorter than a tag is refused.
+    to.len() == sealed.len()
+        && unsafe {
+            bindings::chacha20poly1305_decrypt(
+                to.as_mut_ptr(),
+                sealed.as_ptr(),
+                sealed.len(),
+                ptr::null(),
+                0,
+                nonce,
+                key.as_ptr(),
+            )
+        }
+}
+
+/// The same in place.
+#[inline]
+pub(super) fn open_in_place(sealed: &mut [u8], nonce: u64, key: &[u8; 32]) -> bool {
+    let at = sealed.as_mut_ptr();
+    // SAFETY: As above. The function may work in place.
+    unsafe {
+        bindings::chacha20poly1305_decrypt(
+            at,
+            at,
+            sealed.len(),
+            ptr::null(),
+            0,
+            nonce,
+            key.as_ptr(),
+        )
+    }
+}
+
 impl Packet<'_> {
     /// Puts `header` in front, `padding` zero bytes and a tag behind, and encrypts all but the
     /// header in place with ChaCha20-Poly1305. `false`: out of memory; the packet is unusable.

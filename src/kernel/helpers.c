@@ -366,6 +366,70 @@ struct sk_buff *wg_skb_gso_segment(struct sk_buff *skb)
 	return skb_gso_segment(skb, 0);
 }
 
+void wg_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+void wg_get_page(struct page *page)
+{
+	get_page(page);
+}
+
+void *wg_page_address(const struct page *page)
+{
+	return page_address(page);
+}
+
+void wg_skb_add_rx_frag(struct sk_buff *skb, int i, struct page *page, int off, int size)
+{
+	skb_add_rx_frag(skb, i, page, off, size, size);
+}
+
+void *wg_skb_frag_address(const skb_frag_t *frag)
+{
+	return skb_frag_address(frag);
+}
+
+unsigned int wg_skb_frag_size(const skb_frag_t *frag)
+{
+	return skb_frag_size(frag);
+}
+
+struct sk_buff *wg_skb_segment_received(struct sk_buff *skb)
+{
+	return __skb_gso_segment(skb, NETIF_F_SG | NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM, false);
+}
+
+bool wg_netif_elide_gro(const struct net_device *dev)
+{
+	return netif_elide_gro(dev);
+}
+
+void wg_dev_sw_netstats_tx_add(struct net_device *dev, unsigned int packets)
+{
+	dev_sw_netstats_tx_add(dev, packets, 0);
+}
+
+bool wg_skb_frags_readable(const struct sk_buff *skb)
+{
+	return skb_frags_readable(skb);
+}
+
+bool wg_skb_owner_is_sender(const struct sk_buff *skb)
+{
+	return !skb->destructor || is_skb_wmem(skb);
+}
+
+void wg_skb_share_owner(struct sk_buff *skb, const struct sk_buff *from)
+{
+	if (from->sk && is_skb_wmem(from)) {
+		refcount_add(skb->truesize, &from->sk->sk_wmem_alloc);
+		skb->sk = from->sk;
+		skb->destructor = from->destructor;
+	}
+}
+
 bool wg_skb_is_gso(const struct sk_buff *skb)
 {
 	return skb_is_gso(skb);
@@ -473,9 +537,14 @@ void wg_count_rx_length_errors(struct net_device *dev, unsigned long by)
 	DEV_STATS_ADD(dev, rx_length_errors, by);
 }
 
-void wg_dev_sw_netstats_rx_add(struct net_device *dev, unsigned int len)
+void wg_dev_sw_netstats_rx_add(struct net_device *dev, unsigned int packets, unsigned int len)
 {
-	dev_sw_netstats_rx_add(dev, len);
+	struct pcpu_sw_netstats *tstats = this_cpu_ptr(dev->tstats);
+
+	u64_stats_update_begin(&tstats->syncp);
+	u64_stats_add(&tstats->rx_bytes, len);
+	u64_stats_add(&tstats->rx_packets, packets);
+	u64_stats_update_end(&tstats->syncp);
 }
 
 void wg_netif_keep_dst(struct net_device *dev)
@@ -611,6 +680,43 @@ bool wg_sock_has_policy(const struct sock *sk)
 bool wg_sock_flag(const struct sock *sk, enum sock_flags flag)
 {
 	return sock_flag(sk, flag);
+}
+
+void wg_udp_set_data_ready(struct sock *sk, void (*data_ready)(struct sock *sk))
+{
+	/* Whoever fills the queue empties it, so nobody ever polls for more. */
+	WRITE_ONCE(sk->sk_ll_usec, 0);
+	write_lock_bh(&sk->sk_callback_lock);
+	WRITE_ONCE(sk->sk_data_ready, data_ready);
+	write_unlock_bh(&sk->sk_callback_lock);
+	/* For packets that are cut up: their checksums are known to be right. */
+	inet_dec_convert_csum(sk);
+	udp_set_bit(ACCEPT_L4, sk);
+}
+
+void wg_udp_set_gro(struct sock *sk, int (*receive)(struct sock *sk, struct sk_buff *skb))
+{
+	WRITE_ONCE(udp_sk(sk)->encap_rcv, receive);
+	udp_assign_bit(GRO_ENABLED, sk, !receive);
+}
+
+bool wg_udp_queue_empty(struct sock *sk)
+{
+	return skb_queue_empty_lockless(&sk->sk_receive_queue) &&
+	       skb_queue_empty_lockless(&udp_sk(sk)->reader_queue);
+}
+
+bool wg_udp_accept(struct sock *sk, struct sk_buff *skb)
+{
+	bool ipv4 = sk->sk_family == AF_INET;
+
+	if (udp_lib_checksum_complete(skb)) {
+		SNMP_ADD_STATS(__UDPX_MIB(sk, ipv4), UDP_MIB_CSUMERRORS, 1);
+		SNMP_ADD_STATS(__UDPX_MIB(sk, ipv4), UDP_MIB_INERRORS, 1);
+		return false;
+	}
+	SNMP_ADD_STATS(__UDPX_MIB(sk, ipv4), UDP_MIB_INDATAGRAMS, skb_shinfo(skb)->gso_segs ?: 1);
+	return true;
 }
 
 /* Sockets of the task that asks for them. */

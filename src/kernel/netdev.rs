@@ -230,13 +230,24 @@ impl NetDevice {
         })
     }
 
-    /// Counts a received packet of `len` bytes in this CPU's statistics, if it still has them.
+    /// Counts `packets` received packets of `len` bytes together in this CPU's statistics, if it still has
+    /// them.
     #[inline]
-    pub(crate) fn count_received(&self, _bh: &impl rcu::BhDisabled, len: u32) {
+    pub(crate) fn count_received(&self, _bh: &impl rcu::BhDisabled, packets: u32, len: u32) {
         if self.is_registered() {
             // SAFETY: As above. The statistics are there as long as the device is registered, and go
             // a grace period after that, so not before bottom halves are enabled again.
-            unsafe { bindings::wg_dev_sw_netstats_rx_add(self.as_ptr(), len) };
+            unsafe { bindings::wg_dev_sw_netstats_rx_add(self.as_ptr(), packets, len) };
+        }
+    }
+
+    /// Counts `packets` more sent ones, beside the one that the stack counts for them, if it still
+    /// counts.
+    #[inline]
+    pub(crate) fn count_sent_too(&self, _bh: &impl rcu::BhDisabled, packets: u32) {
+        if packets != 0 && self.is_registered() {
+            // SAFETY: As above.
+            unsafe { bindings::wg_dev_sw_netstats_tx_add(self.as_ptr(), packets) };
         }
     }
 

@@ -4,7 +4,7 @@
 //!
 //! C header: `include/linux/skbuff.h`.
 
-use super::{bindings, chain::SkbList, netdev::NetDevice};
+use super::{bindings, frag::Frag, gso, netdev::NetDevice};
 use core::{
     marker::PhantomData,
     mem::{size_of, ManuallyDrop},
@@ -18,20 +18,30 @@ use kernel::prelude::*;
 /// layers leave theirs there.
 #[repr(C)]
 pub(crate) struct Control {
-    /// Message counter, the AEAD nonce.
-    pub(crate) nonce: u64,
     /// A counted reference that [`super::batch`] and [`super::ring`] keep here as a raw pointer.
     pub(super) owner: *const (),
-    /// Progress of the batch that this packet is the first of.
+    /// What came of the batch that this packet is the first of.
+    pub(super) results: *mut bindings::sk_buff,
+    /// Progress of that batch.
     pub(super) state: AtomicU32,
+    /// How much of its queue's capacity that batch takes.
+    pub(super) weight: u32,
+    /// Message counter, the AEAD nonce.
+    pub(crate) nonce: u64,
     /// MTU of the route the packet came by; bounds its padding. 0: unknown.
     pub(crate) mtu: u32,
+    /// Bytes of the messages that it was.
+    pub(crate) wire_len: u32,
+    /// Messages that it becomes or was, which are numbered from `nonce` on.
+    pub(crate) segments: u16,
     /// DS field for the outer header when sending, of the outer header when receiving.
     pub(crate) ds: u8,
 }
 
 const _: () = {
     assert!(size_of::<Control>() <= 48);
+    // What is behind this is overwritten when the packet is cut.
+    assert!(core::mem::offset_of!(Control, nonce) <= bindings::SKB_GSO_CB_OFFSET as usize);
     assert!(core::mem::offset_of!(bindings::sk_buff, cb) % align_of::<Control>() == 0);
     // `super::batch` and the chains below use the first two words as links.
     assert!(size_of::<bindings::sk_buff__bindgen_ty_1__bindgen_ty_1>() >= 2 * size_of::<usize>());
@@ -83,6 +93,13 @@ impl<'a> Packet<'a> {
         self.0.as_ptr()
     }
 
+    /// Where the current start of the packet is, from the start of its buffer.
+    #[inline]
+    pub(super) fn data_offset(&self) -> u16 {
+        // SAFETY: The packet is valid; buffer offsets fit 16 bits.
+        unsafe { (*self.raw()).data.offset_from((*self.raw()).head) as u16 }
+    }
+
     /// The control block.
     #[inline]
     pub(crate) fn control(&self) -> &Control {
@@ -91,15 +108,26 @@ impl<'a> Packet<'a> {
         unsafe { &*(&raw const (*self.raw()).cb).cast() }
     }
 
-    /// Notes the message counter, and the DS field of the outer header.
+    /// Notes the message counter, the first if there are several messages in it, how many there are,
+    /// and the DS field of the outer header.
     #[inline]
-    pub(crate) fn note_message(&mut self, nonce: u64, ds: u8) {
+    pub(crate) fn note_message(&mut self, nonce: u64, segments: u16, ds: u8) {
         let control = Skb::control_ptr(self.0);
         // SAFETY: As for `control`. Others may look at the state, but not at these.
         unsafe {
             (*control).nonce = nonce;
+            (*control).segments = segments;
             (*control).ds = ds;
         }
+    }
+
+    /// Notes what the packet was: messages of `wire_len` bytes together, which were numbered from `nonce`
+    /// on, and the DS field of their outer header.
+    #[inline]
+    pub(crate) fn note_received(&mut self, nonce: u64, segments: u16, ds: u8, wire_len: u32) {
+        self.note_message(nonce, segments, ds);
+        // SAFETY: As above.
+        unsafe { (*Skb::control_ptr(self.0)).wire_len = wire_len };
     }
 
     /// Notes the MTU that bounds its padding.
@@ -107,6 +135,17 @@ impl<'a> Packet<'a> {
     pub(crate) fn note_mtu(&mut self, mtu: u32) {
         // SAFETY: As above.
         unsafe { (*Skb::control_ptr(self.0)).mtu = mtu };
+    }
+
+    /// Notes that MTU, and how many messages the packet becomes.
+    #[inline]
+    pub(crate) fn note_staged(&mut self, mtu: u32, segments: u16) {
+        let control = Skb::control_ptr(self.0);
+        // SAFETY: As above.
+        unsafe {
+            (*control).mtu = mtu;
+            (*control).segments = segments;
+        }
     }
 
     /// Bytes from the current start of the packet to its end.
@@ -245,8 +284,12 @@ impl<'a> Packet<'a> {
             (*skb).hdr_len = (*skb).data.offset_from((*skb).head) as u16;
             bindings::wg_skb_reset_redirect(skb);
         }
-        // SAFETY: The packet is valid.
-        let at = unsafe { (*skb).hdr_len };
+        self.reset_offsets();
+    }
+
+    /// Has all headers begin where the packet does, but for the transport header, which is looked for.
+    pub(super) fn reset_offsets(&mut self) {
+        let (skb, at) = (self.raw(), self.data_offset());
         let new = self.headers_mut();
         new.mac_header = at;
         new.network_header = at;
@@ -306,8 +349,16 @@ impl Skb {
 
     /// A packet with `content`, and room for the outer headers in front.
     pub(crate) fn with_content(content: &[u8]) -> Option<Self> {
+        let mut skb = Self::with_linear(HEADROOM, content)?;
+        let offset = skb.data_offset();
+        skb.packet().headers_mut().inner_network_header = offset;
+        Some(skb)
+    }
+
+    /// A packet with `content`, and `headroom` bytes in front.
+    pub(super) fn with_linear(headroom: u32, content: &[u8]) -> Option<Self> {
         let len = u32::try_from(content.len()).ok()?;
-        let mut skb = Self::alloc(HEADROOM, len)?;
+        let skb = Self::alloc(headroom, len)?;
         let at = skb.0;
         // SAFETY: `len` bytes of tail room were allocated.
         unsafe {
@@ -317,8 +368,6 @@ impl Skb {
                 content.len(),
             );
         }
-        let offset = skb.data_offset();
-        skb.packet().headers_mut().inner_network_header = offset;
         Some(skb)
     }
 
@@ -330,7 +379,29 @@ impl Skb {
         Some(skb)
     }
 
-    fn alloc(headroom: u32, len: u32) -> Option<Self> {
+    /// A packet without linear part but for room for all headers of a data message.
+    pub(super) fn without_content() -> Option<Self> {
+        Self::alloc(DATA_HEADROOM, 0)
+    }
+
+    /// Appends a fragment. `None`: there are as many as there can be.
+    #[inline]
+    pub(crate) fn add_frag(&mut self, frag: Frag) -> Option<()> {
+        let skb = self.0.as_ptr();
+        // SAFETY: The packet is ours, and so is its shared information.
+        let at = unsafe { (*gso::shared_info(skb)).nr_frags };
+        if u32::from(at) >= bindings::MAX_SKB_FRAGS {
+            return None;
+        }
+        let (page, offset, len) = frag.into_raw();
+        // SAFETY: There is room for one more, and the reference passes to the packet.
+        unsafe {
+            bindings::wg_skb_add_rx_frag(skb, at.into(), page, offset as i32, len as i32);
+        }
+        Some(())
+    }
+
+    pub(super) fn alloc(headroom: u32, len: u32) -> Option<Self> {
         // SAFETY: Callable in every context with GFP_ATOMIC; the headroom is part of the size.
         unsafe {
             let skb =
@@ -344,9 +415,9 @@ impl Skb {
         }
     }
 
-    fn data_offset(&self) -> u16 {
-        // SAFETY: Valid by the type invariant; buffer offsets fit 16 bits.
-        unsafe { self.0.as_ref().data.offset_from(self.0.as_ref().head) as u16 }
+    #[inline]
+    pub(super) fn data_offset(&self) -> u16 {
+        self.view().data_offset()
     }
 
     /// The packet as an element of a chain.
@@ -450,44 +521,18 @@ impl Skb {
         unsafe { bindings::wg_skb_dst_drop(self.0.as_ptr()) };
     }
 
-    /// Splits a packet that is to be segmented; any other packet comes back as a chain of one.
-    /// The error comes with the packet.
-    #[inline]
-    pub(crate) fn segment(self) -> Result<SkbList, (Self, Error)> {
-        let mut list = SkbList::new();
-        // SAFETY: Valid by the type invariant.
-        if !unsafe { bindings::wg_skb_is_gso(self.0.as_ptr()) } {
-            list.push_back(self);
-            return Ok(list);
-        }
-        // SAFETY: As above; the original stays ours, the segments are new packets.
-        let segments = unsafe { bindings::wg_skb_gso_segment(self.0.as_ptr()) };
-        let mut next = match kernel::error::from_err_ptr(segments) {
-            Ok(segments) => segments,
-            Err(error) => return Err((self, error)),
-        };
-        self.free(Fate::Consumed);
-        while !next.is_null() {
-            // SAFETY: The segments are a null-terminated chain that is ours, each with written headers.
-            unsafe {
-                let this = next;
-                next = (*this).__bindgen_anon_1.__bindgen_anon_1.next;
-                list.push_back(Self::from_raw(this));
-            }
-        }
-        Ok(list)
-    }
-
     /// Sets what is true of a packet whose authenticity was just checked, and that now appears on
-    /// `dev` as one of `ethertype`.
+    /// `dev` as one of `ethertype`. One that is merged of several has checksums that are to be made.
     #[inline]
     pub(crate) fn arrive_on(&mut self, dev: &NetDevice, ethertype: u16) {
         self.set_dev(dev);
         let mut packet = self.packet();
         let headers = packet.headers_mut();
         // All checksums inside were covered by the Poly1305 tag.
-        headers.set_ip_summed(bindings::CHECKSUM_UNNECESSARY as u8);
-        headers.set_csum_level(3);
+        if headers.ip_summed() != bindings::CHECKSUM_PARTIAL as u8 {
+            headers.set_ip_summed(bindings::CHECKSUM_UNNECESSARY as u8);
+            headers.set_csum_level(3);
+        }
         headers.protocol = ethertype.to_be();
     }
 

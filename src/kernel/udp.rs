@@ -14,7 +14,10 @@ use super::{
     skb::{Fate, Skb},
     task_socket::{self, TaskSocket},
 };
-use crate::judgement::{Owner, Version};
+use crate::{
+    ip::UDP_HEADER_LEN,
+    judgement::{Owner, Version},
+};
 use core::{mem::MaybeUninit, ptr, ptr::NonNull};
 use kernel::{error::to_result, prelude::*};
 
@@ -22,11 +25,18 @@ use kernel::{error::to_result, prelude::*};
 pub(crate) trait Receiver: Driver {
     /// A packet came in by one of the device's sockets, in softirq context.
     fn receive(dev: &Dev<Self>, skb: Skb);
+
+    /// The same of a packet that is several datagrams, and that begins where the first of them does.
+    fn receive_together(dev: &Dev<Self>, skb: Skb);
 }
 
 /// How often another port is tried, when the kernel picked one for IPv4 that is taken for IPv6.
 /// Bounded, since RTNL is held: somebody may have taken all ports of one version.
 const PORT_TRIES: u32 = 100;
+
+/// Bytes that may be in a receive queue, where nothing stays: a few of the largest packets from each of
+/// many CPUs. What belongs to a task has what its own sockets have.
+const RECEIVE_BUFFER: i32 = 16 << 20;
 
 /// A socket of a tunnel's.
 ///
@@ -91,6 +101,7 @@ impl UdpSocket {
             let sk = NonNull::new((*socket).sk).ok_or(EINVAL)?;
             (*sk.as_ptr()).sk_allocation = bindings::GFP_ATOMIC_FLAGS;
             (*sk.as_ptr()).sk_sndbuf = i32::MAX;
+            (*sk.as_ptr()).sk_rcvbuf = RECEIVE_BUFFER;
             bindings::sk_set_memalloc(sk.as_ptr());
             // INVARIANT: Made just now.
             Ok(Self {
@@ -226,12 +237,32 @@ impl<D: Receiver> Sockets<D> {
             unsafe { MaybeUninit::zeroed().assume_init() };
         tunnel.sk_user_data = (&raw const *self.dev).cast_mut().cast();
         tunnel.encap_type = 1;
-        tunnel.encap_rcv = Some(match &socket.task {
-            None => Self::receive,
-            Some(_) => Self::receive_filtered,
-        });
         // SAFETY: The socket is bound and not set up yet; the functions fit the data.
-        unsafe { bindings::setup_udp_tunnel_sock(net.as_ptr(), socket.as_ptr(), &mut tunnel) };
+        unsafe {
+            bindings::setup_udp_tunnel_sock(net.as_ptr(), socket.as_ptr(), &mut tunnel);
+            bindings::wg_udp_set_data_ready(
+                socket.as_ptr(),
+                Some(match &socket.task {
+                    None => Self::data_ready,
+                    Some(_) => Self::task_data_ready,
+                }),
+            );
+        }
+        self.set_socket_gro(socket, true);
+    }
+
+    /// Has the stack pass on together what it received together, or one by one.
+    ///
+    /// A tunnel socket's receive function only ever gets single datagrams, so where that is not wanted it
+    /// has none, and is a socket with UDP_GRO whose queue is emptied by whoever fills it.
+    fn set_socket_gro(&self, socket: &UdpSocket, on: bool) {
+        let receive = match &socket.task {
+            _ if on => None,
+            None => Some(Self::receive as _),
+            Some(_) => Some(Self::receive_filtered as _),
+        };
+        // SAFETY: The socket was set up by `listen`, and the functions fit its data.
+        unsafe { bindings::wg_udp_set_gro(socket.as_ptr(), receive) };
     }
 
     /// The one for IPv4.
@@ -280,6 +311,69 @@ impl<D: Receiver> Sockets<D> {
     /// Whose they are.
     pub(crate) fn user(&self) -> User {
         User(self.v4.uid())
+    }
+
+    /// Something is in the socket's queue: takes it out again.
+    unsafe extern "C" fn data_ready(sk: *mut bindings::sock) {
+        // SAFETY: As in `receive`, which is what calls this: the socket's user data is the device or null.
+        unsafe {
+            let data = (&raw const (*sk).sk_user_data).read_volatile();
+            Self::drain(sk, data.cast::<Dev<D>>().as_ref());
+        }
+    }
+
+    /// The same for a task's socket, which is open while the interface is down, too.
+    unsafe extern "C" fn task_data_ready(sk: *mut bindings::sock) {
+        // SAFETY: As above.
+        unsafe {
+            let data = (&raw const (*sk).sk_user_data).read_volatile();
+            let dev = data.cast::<Dev<D>>().as_ref();
+            Self::drain(sk, dev.filter(|dev| dev.netdev().is_running()));
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `sk` is a UDP socket of a tunnel, in a read section that its release waits for.
+    #[inline]
+    unsafe fn drain(sk: *mut bindings::sock, dev: Option<&Dev<D>>) {
+        // SAFETY: By the contract.
+        while unsafe { !bindings::wg_udp_queue_empty(sk) } {
+            let (mut off, mut error) = (0, 0);
+            let flags = bindings::MSG_DONTWAIT;
+            // SAFETY: As above; both numbers may be written.
+            let skb = unsafe { bindings::__skb_recv_udp(sk, flags, &mut off, &mut error) };
+            if skb.is_null() {
+                // Somebody else has it, or the socket reports an error first.
+                continue;
+            }
+            // SAFETY: The packet has left the queue and is ours. UDP has read the headers in front of it,
+            // and lent the device's field to the queue.
+            let mut skb = unsafe {
+                (*skb)
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    .__bindgen_anon_1
+                    .dev = ptr::null_mut();
+                Skb::from_raw(skb)
+            };
+            // SAFETY: Both are valid. What is wrong is counted as by recvmsg(2).
+            if unsafe { !bindings::wg_udp_accept(sk, skb.as_ptr()) } {
+                skb.free(Fate::Dropped);
+                continue;
+            }
+            match dev {
+                None => skb.free(Fate::Dropped),
+                Some(dev) if skb.view().datagrams().is_some() => D::receive_together(dev, skb),
+                Some(dev) => {
+                    if skb.retreat(UDP_HEADER_LEN) {
+                        D::receive(dev, skb);
+                    } else {
+                        skb.free(Fate::Dropped);
+                    }
+                }
+            }
+        }
     }
 
     unsafe extern "C" fn receive(sk: *mut bindings::sock, skb: *mut bindings::sk_buff) -> i32 {

@@ -189,8 +189,14 @@ pub(crate) fn yield_if_needed() {
 
 /// What is done with an item of a [`ParallelQueue`].
 pub(crate) trait Job<T> {
+    /// What each CPU has to do it with, and keeps from one item to the next.
+    type Tools: Send;
+
+    /// Tools that have not been used.
+    fn tools() -> Self::Tools;
+
     /// Does it, in process context.
-    fn run(item: T);
+    fn run(item: T, tools: &mut Self::Tools);
 }
 
 /// A ring of items that every CPU takes its share of.
@@ -207,9 +213,11 @@ pub(crate) struct ParallelQueue<T: RingItem, J: Job<T>> {
     _job: PhantomData<J>,
 }
 
-struct Worker {
+struct Worker<S> {
     work: bindings::work_struct,
     queue: *const (),
+    /// Used by the work item alone, which does not run twice at a time.
+    tools: S,
 }
 
 // SAFETY: The ring locks for itself, work items may be queued from everywhere.
@@ -231,19 +239,23 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
     fn workers(queue: *const Self, key: Pin<&'static LockClassKey>) -> Result<*mut u8> {
         // SAFETY: Plain memory for each CPU, of which every worker is written once before use.
         unsafe {
-            let works = bindings::wg_alloc_percpu(size_of::<Worker>(), align_of::<Worker>());
+            let works = bindings::wg_alloc_percpu(
+                size_of::<Worker<J::Tools>>(),
+                align_of::<Worker<J::Tools>>(),
+            );
             if works.is_null() {
                 return Err(ENOMEM);
             }
             for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu))
             {
-                let worker = bindings::wg_per_cpu_ptr(works, cpu).cast::<Worker>();
+                let worker = bindings::wg_per_cpu_ptr(works, cpu).cast::<Worker<J::Tools>>();
                 bindings::wg_init_work(
                     &raw mut (*worker).work,
                     Some(Self::run),
                     key.as_ptr().cast(),
                 );
                 (&raw mut (*worker).queue).write(queue.cast());
+                (&raw mut (*worker).tools).write(J::tools());
             }
             Ok(works.cast())
         }
@@ -251,13 +263,14 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
 
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
         // SAFETY: The work item is that of a `Worker`. The queue outlives its workers, since it cancels
-        // them when it is dropped.
-        let queue = unsafe {
-            let worker = container_of!(work, Worker, work);
-            &*(*worker).queue.cast::<Self>()
+        // them when it is dropped. Nobody but this function uses the tools, and a work item does not run
+        // on two CPUs at once.
+        let (queue, tools) = unsafe {
+            let worker = container_of!(work, Worker<J::Tools>, work);
+            (&*(*worker).queue.cast::<Self>(), &mut (*worker).tools)
         };
         while let Some(item) = queue.ring.consume() {
-            J::run(item);
+            J::run(item, tools);
             yield_if_needed();
         }
     }
@@ -268,7 +281,8 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
         let cpu = self.cpus.next().number();
         // SAFETY: By the type invariant there is a worker for every possible CPU.
         unsafe {
-            let worker = bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker>();
+            let worker =
+                bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker<J::Tools>>();
             bindings::queue_work_on(cpu as i32, wq.0.as_ptr(), &raw mut (*worker).work);
         }
     }
@@ -289,7 +303,8 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
         unsafe {
             for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu))
             {
-                let worker = bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker>();
+                let worker =
+                    bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker<J::Tools>>();
                 bindings::cancel_work_sync(&raw mut (*worker).work);
             }
         }
@@ -306,7 +321,15 @@ impl<T: RingItem, J: Job<T>> PinnedDrop for ParallelQueue<T, J> {
     fn drop(self: Pin<&mut Self>) {
         self.cancel();
         // SAFETY: Nothing runs and, since nobody else has the queue, nothing is queued again. The
-        // memory is ours by the type invariant.
-        unsafe { bindings::wg_free_percpu(self.works.cast()) };
+        // memory is ours by the type invariant, and the tools of every worker were written.
+        unsafe {
+            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu))
+            {
+                let worker =
+                    bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker<J::Tools>>();
+                core::ptr::drop_in_place(&raw mut (*worker).tools);
+            }
+            bindings::wg_free_percpu(self.works.cast());
+        }
     }
 }

@@ -56,4 +56,5 @@ pub mod message;
 pub mod noise;
 pub mod ratelimit;
 pub mod replay;
+pub mod super_packet;
 pub mod timers;

@@ -65,6 +65,57 @@ impl ReplayWindow {
         }
     }
 
+    /// Marks `count` counters from `first` on as seen, if
+    /// [`check_and_update`](Self::check_and_update) would accept each of them,
+    /// one after the other. `false` if it would not; then none is marked.
+    #[must_use]
+    pub fn check_and_update_run(&mut self, first: u64, count: u16) -> bool {
+        let Some(end) = first.checked_add(count.into()) else {
+            return false;
+        };
+        if count == 0 || u64::from(count) > REPLAY_WINDOW || end > REJECT_AFTER_MESSAGES {
+            return false;
+        }
+        if first < self.next && first.saturating_add(REPLAY_WINDOW) < self.next.wrapping_sub(1) {
+            return false;
+        }
+        // Above the highest counter the words may be of an earlier round.
+        let seen = self.next.min(end);
+        if self.any_in(first, seen, |word, mask| *word & mask != 0) {
+            return false;
+        }
+        if end > self.next {
+            self.advance(end.wrapping_sub(1));
+        }
+        self.any_in(first, end, |word, mask| {
+            *word |= mask;
+            false
+        });
+        true
+    }
+
+    /// Calls `act` with each word that has bits of the counters from `first` up to
+    /// `end`, and with those bits, until it returns `true`.
+    #[inline]
+    fn any_in(&mut self, first: u64, end: u64, act: impl Fn(&mut u64, u64) -> bool) -> bool {
+        let mut counter = first;
+        while counter < end {
+            let below = counter % REPLAY_WORD_BITS as u64;
+            let next = counter
+                .wrapping_sub(below)
+                .saturating_add(REPLAY_WORD_BITS as u64);
+            let above = next.saturating_sub(end).min(REPLAY_WORD_BITS as u64 - 1);
+            let mask = (u64::MAX << below) & (u64::MAX >> above);
+            if let Some(word) = self.word_mut(Self::word(counter)) {
+                if act(word, mask) {
+                    return true;
+                }
+            }
+            counter = next;
+        }
+        false
+    }
+
     /// Makes `counter` the highest, clearing the words between the old highest
     /// and it.
     #[inline]

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The parallel stage of receiving: packets out of data messages.
+//!
+//! Messages that came in as one packet are decrypted to memory of ours, never where they are: others may
+//! have pages of theirs in there. Consecutive TCP segments are decrypted to where their payloads follow
+//! each other, and become one packet as the stack's own GRO would make it.
+
+use crate::{
+    ip,
+    kernel::{
+        batch::{InFlight, Outcome, Stage},
+        chain::SkbList,
+        frag::PageFrag,
+        gro::Datagram,
+        skb::{Packet, Skb},
+        workqueue::Job,
+    },
+    keypair::Keypair,
+    protocol::{
+        constants::TAG_LEN,
+        gro::{Run, Segment, Verdict, MAX_HEADER_LEN},
+        message::{DataHeader, DATA_HEADER_LEN},
+    },
+};
+use core::ops::Range;
+
+/// Decrypts.
+pub(crate) struct Decrypt;
+
+impl Stage for Decrypt {
+    type Context = Keypair;
+
+    #[inline]
+    fn finished(keypair: &Keypair) {
+        keypair.peer.schedule_delivery();
+    }
+}
+
+impl Job<InFlight<Self>> for Decrypt {
+    type Tools = PageFrag;
+
+    fn tools() -> PageFrag {
+        PageFrag::new()
+    }
+
+    fn run(mut work: InFlight<Self>, pages: &mut PageFrag) {
+        let (mut packets, keypair) = work.packets();
+        let mut results = None;
+        let opened = packets.all(|mut packet| {
+            let Some(key) = keypair.receiving_key() else {
+                return false;
+            };
+            let (counter, messages) = (packet.control().nonce, packet.control().segments);
+            if messages <= 1 {
+                return packet.open(counter, key);
+            }
+            // Such a packet is a batch of its own.
+            results = open_all(&packet, keypair, key, pages);
+            results.is_some()
+        });
+        let opened = opened && results.is_none_or(|results| work.replace(results));
+        work.finish(if opened {
+            Outcome::Done
+        } else {
+            Outcome::Failed
+        });
+    }
+}
+
+/// Decrypts the messages of a packet that is several, all of them for the same session. `None`: none was
+/// authentic, or there is no memory.
+fn open_all(
+    packet: &Packet<'_>,
+    keypair: &Keypair,
+    key: &[u8; 32],
+    pages: &mut PageFrag,
+) -> Option<SkbList> {
+    let ds = packet.control().ds;
+    // A mark of congestion belongs into the header of each.
+    let may_merge = !ip::is_congested(ds) && !keypair.peer.device.netdev().elides_gro();
+    let mut opened = Opened {
+        pages,
+        packets: SkbList::new(),
+        ds,
+        may_merge,
+        run: None,
+    };
+    for datagram in packet.datagrams()? {
+        // What fails costs itself alone.
+        let _ = opened.add(&datagram, key);
+    }
+    let _ = opened.end_run();
+    (!opened.packets.is_empty()).then_some(opened.packets)
+}
+
+/// The packets that came out of messages so far.
+struct Opened<'a> {
+    pages: &'a mut PageFrag,
+    packets: SkbList,
+    /// DS field of the outer header.
+    ds: u8,
+    may_merge: bool,
+    run: Option<Merging>,
+}
+
+/// Segments that are about to become one packet.
+struct Merging {
+    run: Run,
+    /// Of the first message; the others follow.
+    counter: u64,
+    /// Bytes of all messages.
+    wire_len: u32,
+    /// Where the payload is in the pages' space, which is taken up to its end.
+    payload: Range<usize>,
+}
+
+/// Packets up to this length are in one piece, and as much of all others as has their headers.
+const LINEAR_LEN: usize = 128;
+
+impl Merging {
+    /// Whether `counter` is that of the message after the last.
+    fn is_next(&self, counter: u64) -> bool {
+        self.counter.checked_add(self.run.segments().into()) == Some(counter)
+    }
+}
+
+impl Opened<'_> {
+    /// Adds the packet that is in a message. `None`: it is not authentic, or there is no memory.
+    fn add(&mut self, datagram: &Datagram<'_>, key: &[u8; 32]) -> Option<()> {
+        let counter = DataHeader::parse(&datagram.start::<DATA_HEADER_LEN>()?)?.counter;
+        let sealed = datagram.len().checked_sub(DATA_HEADER_LEN)?;
+        let wire_len = u32::try_from(datagram.len()).ok()?;
+        if let Some(merging) = &mut self.run {
+            // Should it be refused there must be room for it behind all of that, too.
+            let end = merging
+                .payload
+                .end
+                .checked_next_multiple_of(PageFrag::ALIGN)?;
+            if merging.is_next(counter) && end.checked_add(sealed)? <= self.pages.left() {
+                return match append(merging, self.pages, datagram, counter, key)? {
+                    Appended::Merged => Some(()),
+                    Appended::MergedLast => self.end_run(),
+                    Appended::Refused => {
+                        self.end_run()?;
+                        self.begin(sealed, counter, wire_len)
+                    }
+                };
+            }
+            self.end_run()?;
+        }
+        let space = self.pages.space(sealed)?.get_mut(..sealed)?;
+        if !datagram.open(space, counter, key) {
+            return None;
+        }
+        self.begin(sealed, counter, wire_len)
+    }
+
+    /// Takes in the packet at the front of the space, where `sealed` bytes have been decrypted.
+    fn begin(&mut self, sealed: usize, counter: u64, wire_len: u32) -> Option<()> {
+        let len = sealed.checked_sub(TAG_LEN)?;
+        let packet = self.pages.space(sealed)?.get(..len)?;
+        let segment = match self.may_merge {
+            true => Segment::parse(packet),
+            false => None,
+        };
+        if let Some((segment, run)) = segment.and_then(|segment| {
+            let run = Run::begin(&segment, packet.get(..segment.header_len())?)?;
+            Some((segment, run))
+        }) {
+            self.run = Some(Merging {
+                run,
+                counter,
+                wire_len,
+                payload: segment.header_len()..segment.total_len(),
+            });
+            return Some(());
+        }
+        let linear = len.min(LINEAR_LEN);
+        let mut skb = Skb::with_linear_part(packet.get(..linear)?)?;
+        if linear < len {
+            skb.add_frag(self.pages.take(linear..len)?)?;
+        }
+        skb.packet().note_received(counter, 1, self.ds, wire_len);
+        self.packets.push_back(skb);
+        Some(())
+    }
+
+    /// Makes a packet of the segments that have been merged, if there are any.
+    fn end_run(&mut self) -> Option<()> {
+        let Some(merging) = self.run.take() else {
+            return Some(());
+        };
+        let payload = self.pages.take(merging.payload)?;
+        let mut header = [0; MAX_HEADER_LEN];
+        let header = header.get_mut(..merging.run.header_len())?;
+        let merged = merging.run.finish(header)?;
+        let mut skb = Skb::with_linear_part(header)?;
+        skb.add_frag(payload)?;
+        skb.set_merged(&merged)?;
+        let (counter, segments) = (merging.counter, merged.segments);
+        skb.packet()
+            .note_received(counter, segments, self.ds, merging.wire_len);
+        self.packets.push_back(skb);
+        Some(())
+    }
+}
+
+/// What became of a message after those that are merged.
+enum Appended {
+    Merged,
+    MergedLast,
+    /// It is authentic, but no part of the run. It has been decrypted to where the space begins once the
+    /// run's payload has been taken.
+    Refused,
+}
+
+/// Decrypts the message after those that are merged to where its payload follows theirs. `None`: it is
+/// not authentic.
+#[inline]
+fn append(
+    merging: &mut Merging,
+    pages: &mut PageFrag,
+    datagram: &Datagram<'_>,
+    counter: u64,
+    key: &[u8; 32],
+) -> Option<Appended> {
+    let sealed = datagram.len().checked_sub(DATA_HEADER_LEN)?;
+    let (end, header_len) = (merging.payload.end, merging.run.header_len());
+    // Its header comes to be over the payload before, which is put back when that has been read.
+    let start = end.checked_sub(header_len)?;
+    let behind = end.checked_next_multiple_of(PageFrag::ALIGN)?;
+    let space = pages.space(behind.checked_add(sealed)?)?;
+    let mut saved = [0; MAX_HEADER_LEN];
+    let saved = saved.get_mut(..header_len)?;
+    saved.copy_from_slice(space.get(start..end)?);
+    let place = space.get_mut(start..start.checked_add(sealed)?)?;
+    let opened = datagram.open(place, counter, key);
+    let packet = place.get(..sealed.checked_sub(TAG_LEN)?)?;
+    let verdict = match opened.then(|| Segment::parse(packet)) {
+        Some(Some(segment)) if segment.header_len() == header_len => {
+            let verdict = merging.run.push(&segment, packet.get(..header_len)?);
+            if verdict != Verdict::Refused {
+                merging.payload.end = end.checked_add(segment.payload_len())?;
+                merging.wire_len = merging.wire_len.saturating_add(datagram.len() as u32);
+            }
+            verdict
+        }
+        _ => Verdict::Refused,
+    };
+    if verdict == Verdict::Refused && opened {
+        space.copy_within(start..start.checked_add(sealed)?, behind);
+    }
+    space.get_mut(start..end)?.copy_from_slice(saved);
+    opened.then_some(match verdict {
+        Verdict::Merged => Appended::Merged,
+        Verdict::MergedLast => Appended::MergedLast,
+        Verdict::Refused => Appended::Refused,
+    })
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! GRO: datagrams that came in as one packet, and packets of ours that are several segments.
+//!
+//! C headers: `include/linux/skbuff.h`, `include/net/gro.h`; `net/core/gro.c`,
+//! `net/ipv4/udp_offload.c`.
+
+use super::{
+    bindings,
+    chain::SkbList,
+    cipher,
+    gso::{gso_type, shared_info},
+    netdev::NetDevice,
+    skb::{Packet, Skb, DATA_HEADER, HEADROOM},
+};
+use crate::{
+    ip::{ETHERTYPE_IPV4, ETHERTYPE_IPV6},
+    protocol::gro::Merged,
+};
+use core::{marker::PhantomData, mem::offset_of, ptr, slice};
+
+/// Flags of packets whose fragments others may write while they are read.
+const WRITTEN_BY_OTHERS: u32 = bindings::SKBFL_ZEROCOPY_ENABLE
+    | bindings::SKBFL_SHARED_FRAG
+    | bindings::SKBFL_MANAGED_FRAG_REFS;
+
+impl Packet<'_> {
+    /// The datagrams that the packet was received as, if they are several. It begins with the first,
+    /// behind the outer headers.
+    pub(crate) fn datagrams(&self) -> Option<Datagrams<'_>> {
+        // SAFETY: The packet is valid, and so is its shared information.
+        let (size, kind) = unsafe {
+            let info = shared_info(self.raw());
+            ((*info).gso_size, (*info).gso_type)
+        };
+        if size == 0 || kind & !gso_type::DODGY != gso_type::UDP_L4 {
+            return None;
+        }
+        Some(Datagrams {
+            packet: self,
+            pieces: Pieces::of(self),
+            piece: &[],
+            at: 0,
+            size: size.into(),
+        })
+    }
+}
+
+/// Iterates over the datagrams of a packet.
+pub(crate) struct Datagrams<'a> {
+    packet: &'a Packet<'a>,
+    pieces: Pieces<'a>,
+    /// What is left of the piece at `at`.
+    piece: &'a [u8],
+    at: u32,
+    size: u32,
+}
+
+impl<'a> Iterator for Datagrams<'a> {
+    type Item = Datagram<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Datagram<'a>> {
+        let len = self.packet.len().checked_sub(self.at)?.min(self.size);
+        if len == 0 {
+            return None;
+        }
+        let datagram = Datagram {
+            packet: self.packet,
+            at: self.at,
+            len,
+            contiguous: None,
+        };
+        self.at = self.at.wrapping_add(len);
+        let mut left = len as usize;
+        loop {
+            if let Some((here, rest)) = self.piece.split_at_checked(left) {
+                self.piece = rest;
+                return Some(Datagram {
+                    contiguous: (left == len as usize).then_some(here),
+                    ..datagram
+                });
+            }
+            left = left.wrapping_sub(self.piece.len());
+            match self.pieces.next() {
+                Some(piece) => self.piece = piece,
+                // The rest is where it must not be read in place, or cannot be.
+                None => {
+                    self.piece = &[];
+                    return Some(datagram);
+                }
+            }
+        }
+    }
+}
+
+/// Iterates over the pieces of memory that a packet is in, as long as they may be read in place.
+struct Pieces<'a> {
+    /// Whose fragments are next; null at the end.
+    skb: *mut bindings::sk_buff,
+    /// 0: its linear part; else the fragment of that number, from 1 on.
+    index: usize,
+    /// Whether it is in the list of another.
+    listed: bool,
+    _packet: PhantomData<&'a ()>,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(packet: &'a Packet<'_>) -> Self {
+        let mut this = Self {
+            skb: packet.raw(),
+            index: 0,
+            listed: false,
+            _packet: PhantomData,
+        };
+        // SAFETY: The packet is valid, and so are those in its list.
+        unsafe {
+            let mut skb = (*shared_info(this.skb)).frag_list;
+            let mut readable = Self::is_readable(this.skb);
+            while !skb.is_null() {
+                readable &= Self::is_readable(skb) && (*shared_info(skb)).frag_list.is_null();
+                skb = (*skb).__bindgen_anon_1.__bindgen_anon_1.next;
+            }
+            if !readable {
+                this.skb = ptr::null_mut();
+            }
+        }
+        this
+    }
+
+    /// # Safety
+    ///
+    /// `skb` is valid.
+    unsafe fn is_readable(skb: *mut bindings::sk_buff) -> bool {
+        // SAFETY: By the contract.
+        unsafe {
+            u32::from((*shared_info(skb)).flags) & WRITTEN_BY_OTHERS == 0
+                && bindings::wg_skb_frags_readable(skb)
+        }
+    }
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.skb.is_null() {
+            return None;
+        }
+        // SAFETY: The packet that this was made for is borrowed for `'a`, and those in its list are
+        // part of it. What they have been found to be readable is mapped, was received, and is not written
+        // by anybody: who wants to write it copies it first.
+        unsafe {
+            let info = shared_info(self.skb);
+            if let Some(frag) = self.index.checked_sub(1) {
+                if frag < usize::from((*info).nr_frags) {
+                    self.index = self.index.wrapping_add(1);
+                    let frag = (&raw const (*info).frags)
+                        .cast::<bindings::skb_frag_t>()
+                        .add(frag);
+                    return Some(slice::from_raw_parts(
+                        bindings::wg_skb_frag_address(frag).cast(),
+                        bindings::wg_skb_frag_size(frag) as usize,
+                    ));
+                }
+                self.skb = if self.listed {
+                    (*self.skb).__bindgen_anon_1.__bindgen_anon_1.next
+                } else {
+                    (*info).frag_list
+                };
+                self.listed = true;
+                self.index = 0;
+                return self.next();
+            }
+            self.index = 1;
+            let skb = self.skb;
+            let len = (*skb).len.wrapping_sub((*skb).data_len);
+            Some(slice::from_raw_parts((*skb).data, len as usize))
+        }
+    }
+}
+
+/// A datagram of a packet that is several.
+pub(crate) struct Datagram<'a> {
+    packet: &'a Packet<'a>,
+    at: u32,
+    len: u32,
+    contiguous: Option<&'a [u8]>,
+}
+
+impl Datagram<'_> {
+    /// Its bytes.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Copies its bytes from `offset` on. `None`: so many are not there.
+    #[inline]
+    fn copy(&self, offset: u32, to: &mut [u8]) -> Option<()> {
+        let len = u32::try_from(to.len()).ok()?;
+        if offset.checked_add(len)? > self.len {
+            return None;
+        }
+        if let Some(bytes) = self.contiguous {
+            let from = offset as usize;
+            to.copy_from_slice(bytes.get(from..from.wrapping_add(to.len()))?);
+            return Some(());
+        }
+        // SAFETY: The packet is valid, and the slice writable for its length.
+        let error = unsafe {
+            bindings::skb_copy_bits(
+                self.packet.raw(),
+                self.at.wrapping_add(offset) as i32,
+                to.as_mut_ptr().cast(),
+                len as i32,
+            )
+        };
+        (error == 0).then_some(())
+    }
+
+    /// What it begins with.
+    #[inline]
+    pub(crate) fn start<const N: usize>(&self) -> Option<[u8; N]> {
+        let mut start = [0; N];
+        self.copy(0, &mut start)?;
+        Some(start)
+    }
+
+    /// Decrypts it, which is a data message, into `to`, which is as long as what is encrypted with the tag.
+    /// `false`: it is not authentic, and anything may be in `to`.
+    #[inline]
+    pub(crate) fn open(&self, to: &mut [u8], nonce: u64, key: &[u8; 32]) -> bool {
+        match self
+            .contiguous
+            .and_then(|bytes| bytes.get(DATA_HEADER as usize..))
+        {
+            Some(sealed) => cipher::open(to, sealed, nonce, key),
+            None => self.copy(DATA_HEADER, to).is_some() && cipher::open_in_place(to, nonce, key),
+        }
+    }
+}
+
+impl Skb {
+    /// A packet for the stack that begins with `start`, with room in front for another tunnel's headers.
+    pub(crate) fn with_linear_part(start: &[u8]) -> Option<Self> {
+        let mut skb = Self::with_linear(HEADROOM.wrapping_mul(2), start)?;
+        skb.packet().reset_offsets();
+        Some(skb)
+    }
+
+    /// Has the packet say that it is `merged` of several.
+    pub(crate) fn set_merged(&mut self, merged: &Merged) -> Option<()> {
+        let at = self.data_offset();
+        let mut packet = self.packet();
+        let skb = packet.raw();
+        let transport = at.checked_add(merged.transport_offset)?;
+        let headers = packet.headers_mut();
+        headers.transport_header = transport;
+        if merged.segments > 1 {
+            headers.set_ip_summed(bindings::CHECKSUM_PARTIAL as u8);
+            headers.__bindgen_anon_1.__bindgen_anon_1.csum_start = transport;
+            headers.__bindgen_anon_1.__bindgen_anon_1.csum_offset =
+                offset_of!(bindings::tcphdr, check) as u16;
+            // Who cuts it goes by that.
+            let (mut kind, ethertype) = match merged.ipv6 {
+                true => (gso_type::TCPV6, ETHERTYPE_IPV6),
+                false => (gso_type::TCPV4, ETHERTYPE_IPV4),
+            };
+            headers.protocol = ethertype.to_be();
+            if merged.acc_ecn {
+                kind |= gso_type::TCP_ACCECN;
+            }
+            if merged.fixed_id {
+                kind |= gso_type::TCP_FIXEDID;
+            }
+            // SAFETY: The packet is ours, and so is its shared information.
+            unsafe {
+                let info = shared_info(skb);
+                (*info).gso_size = merged.size;
+                (*info).gso_segs = merged.segments;
+                (*info).gso_type = kind;
+            }
+        }
+        Some(())
+    }
+
+    /// The datagrams that the packet was received as, as packets of their own. They begin with their
+    /// network header.
+    pub(crate) fn into_datagrams(mut self) -> SkbList {
+        let back = {
+            let view = self.view();
+            view.data_offset()
+                .checked_sub(view.headers().network_header)
+        };
+        if !back.is_some_and(|back| self.retreat(back.into())) {
+            return SkbList::new();
+        }
+        let mut packet = self.packet();
+        let headers = packet.headers_mut();
+        if u32::from(headers.pkt_type()) == bindings::PACKET_LOOPBACK {
+            // Looped back it says that there is nothing to verify; it is to be cut as it was made.
+            headers.set_ip_summed(bindings::CHECKSUM_PARTIAL as u8);
+        }
+        // SAFETY: The packet is ours. It stays so; the segments are new packets.
+        let segments = unsafe { bindings::wg_skb_segment_received(packet.raw()) };
+        match kernel::error::from_err_ptr(segments) {
+            // SAFETY: The segments are a null-terminated chain that is ours, each with written headers.
+            Ok(first) => unsafe { SkbList::from_segments(first) },
+            Err(_) => SkbList::new(),
+        }
+    }
+}
+
+impl NetDevice {
+    /// Whether packets that come in on it must not be merged.
+    pub(crate) fn elides_gro(&self) -> bool {
+        // SAFETY: The device is valid.
+        unsafe { bindings::wg_netif_elide_gro(self.as_ptr()) }
+    }
+}

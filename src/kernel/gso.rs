@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! GSO: packets that the stack leaves whole for us to cut, and UDP GSO packets, which are many
+//! datagrams of ours that the stack or a device cuts.
+//!
+//! C headers: `include/linux/skbuff.h`, `include/net/gso.h`; `net/ipv4/udp_offload.c`.
+
+use super::{
+    bindings,
+    chain::SkbList,
+    frag::PageFrag,
+    skb::{Fate, Packet, Skb},
+};
+use crate::protocol::gso::{Gso, Segmenter, Transport};
+use core::mem::offset_of;
+use kernel::prelude::*;
+
+/// What `gso_type` says, in its own type.
+pub(super) mod gso_type {
+    use super::bindings;
+
+    pub(crate) const TCPV4: u32 = bindings::SKB_GSO_TCPV4 as u32;
+    pub(crate) const TCPV6: u32 = bindings::SKB_GSO_TCPV6 as u32;
+    pub(crate) const TCP_ECN: u32 = bindings::SKB_GSO_TCP_ECN as u32;
+    pub(crate) const TCP_ACCECN: u32 = bindings::SKB_GSO_TCP_ACCECN as u32;
+    pub(crate) const TCP_FIXEDID: u32 = bindings::SKB_GSO_TCP_FIXEDID as u32;
+    pub(crate) const UDP_L4: u32 = bindings::SKB_GSO_UDP_L4 as u32;
+    pub(crate) const DODGY: u32 = bindings::SKB_GSO_DODGY as u32;
+}
+
+/// What a TCP packet's GSO type may say for it to be plain: nothing of tunnels, and that nobody has
+/// to verify what its sender claims.
+const PLAIN_TCP: u32 = gso_type::TCPV4
+    | gso_type::TCPV6
+    | gso_type::TCP_ECN
+    | gso_type::TCP_ACCECN
+    | gso_type::TCP_FIXEDID;
+
+/// What a packet that is no packet on a link yet, or not any more, says of its segments.
+///
+/// # Safety
+///
+/// `skb` is valid.
+#[inline]
+pub(super) unsafe fn shared_info(skb: *mut bindings::sk_buff) -> *mut bindings::skb_shared_info {
+    // SAFETY: By the contract; `end` is an offset from `head` on 64-bit machines, where the structure
+    // is, in the same allocation.
+    unsafe { (*skb).head.add((*skb).end as usize).cast() }
+}
+
+impl Packet<'_> {
+    /// The segments that the packet is on a link: 1 if it is no GSO packet.
+    #[inline]
+    pub(crate) fn gso_segments(&self) -> usize {
+        // SAFETY: The packet is valid.
+        let segments = unsafe { (*shared_info(self.raw())).gso_segs };
+        usize::from(segments).max(1)
+    }
+
+    /// How the packet is cut, if it is a GSO packet and nothing has to be known of it that is not in
+    /// its headers.
+    pub(crate) fn plain_gso(&self) -> Option<Gso> {
+        let skb = self.raw();
+        // SAFETY: The packet is valid, and so is its shared information.
+        let (size, kind, stamps) = unsafe {
+            let info = shared_info(skb);
+            ((*info).gso_size, (*info).gso_type, (*info).tx_flags)
+        };
+        if size == 0 || u32::from(stamps) & bindings::SKBTX_ANY_TIMESTAMP != 0 {
+            return None;
+        }
+        let transport = if kind == gso_type::UDP_L4 {
+            Transport::Udp
+        } else if kind & PLAIN_TCP == kind && kind & (gso_type::TCPV4 | gso_type::TCPV6) != 0 {
+            Transport::Tcp
+        } else {
+            return None;
+        };
+        let headers = self.headers();
+        // SAFETY: The packet is valid. `csum_start` is what the field holds while a checksum is partial.
+        let plain = headers.encapsulation() == 0
+            && headers.ip_summed() == bindings::CHECKSUM_PARTIAL as u8
+            && headers.transport_header
+                == unsafe { headers.__bindgen_anon_1.__bindgen_anon_1.csum_start }
+            && unsafe { bindings::wg_skb_owner_is_sender(skb) }
+            && unsafe { bindings::wg_skb_frags_readable(skb) };
+        plain.then_some(Gso {
+            transport,
+            size,
+            fixed_id: kind & gso_type::TCP_FIXEDID != 0,
+            acc_ecn: kind & gso_type::TCP_ACCECN != 0,
+        })
+    }
+
+    /// What cuts the packet, if it is [plain](Self::plain_gso).
+    pub(crate) fn segmenter(&self) -> Option<Segmenter> {
+        let gso = self.plain_gso()?;
+        let at = self
+            .headers()
+            .transport_header
+            .checked_sub(self.data_offset())?;
+        Segmenter::new(self.linear(), self.len(), at.into(), gso)
+    }
+
+    /// Has the packet know the hash of its flow, while it can be read.
+    #[inline]
+    pub(crate) fn note_hash(&mut self) {
+        // SAFETY: The packet is valid and ours.
+        unsafe { bindings::wg_skb_get_hash(self.raw()) };
+    }
+
+    /// Copies `to.len()` bytes from `offset` on. Returns their one's complement sum, of 32 bits and in
+    /// native byte order. `None`: so many are not there.
+    #[inline]
+    pub(crate) fn copy_and_sum(&self, offset: u32, to: &mut [u8]) -> Option<u32> {
+        let len = u32::try_from(to.len()).ok()?;
+        if offset.checked_add(len)? > self.len() {
+            return None;
+        }
+        // SAFETY: The packet is valid and has so many bytes; the slice is writable for as many.
+        Some(unsafe {
+            bindings::skb_copy_and_csum_bits(self.raw(), offset as i32, to.as_mut_ptr(), len as i32)
+        })
+    }
+
+    /// The packet's segments, cut by the stack, as packets of their own. `None`: it cannot.
+    pub(crate) fn cut(&mut self) -> Option<SkbList> {
+        // SAFETY: The packet is valid. It stays as it is, but for the end of its control block.
+        let segments = unsafe { bindings::wg_skb_gso_segment(self.raw()) };
+        let first = kernel::error::from_err_ptr(segments).ok()?;
+        // SAFETY: The segments are a null-terminated chain that is ours, each with written headers.
+        Some(unsafe { SkbList::from_segments(first) })
+    }
+}
+
+impl Skb {
+    /// Splits a packet that is to be segmented; any other packet comes back as a chain of one.
+    /// The error comes with the packet.
+    #[inline]
+    pub(crate) fn segment(self) -> Result<SkbList, (Self, Error)> {
+        // SAFETY: Valid by the type invariant.
+        if !unsafe { bindings::wg_skb_is_gso(self.view().raw()) } {
+            let mut list = SkbList::new();
+            list.push_back(self);
+            return Ok(list);
+        }
+        // SAFETY: As above; the original stays ours, the segments are new packets.
+        let segments = unsafe { bindings::wg_skb_gso_segment(self.view().raw()) };
+        match kernel::error::from_err_ptr(segments) {
+            Ok(first) => {
+                self.free(Fate::Consumed);
+                // SAFETY: The segments are a null-terminated chain that is ours, each with written
+                // headers.
+                Ok(unsafe { SkbList::from_segments(first) })
+            }
+            Err(error) => Err((self, error)),
+        }
+    }
+}
+
+/// A UDP GSO packet in the making: datagrams of one size, of which the last may be shorter.
+pub(crate) struct Messages<'a> {
+    skb: Skb,
+    pages: &'a mut PageFrag,
+    /// Bytes at the front of the space that have been written.
+    used: usize,
+    size: usize,
+    count: u16,
+    complete: bool,
+}
+
+impl<'a> Messages<'a> {
+    /// None yet, of `size` bytes each, in `pages`.
+    pub(crate) fn new(pages: &'a mut PageFrag, size: usize) -> Option<Self> {
+        Some(Self {
+            skb: Skb::without_content()?,
+            pages,
+            used: 0,
+            size,
+            count: 0,
+            complete: false,
+        })
+    }
+
+    /// Adds a datagram of `len` bytes, which `write` writes, all of them. `None`: it did not, there is no
+    /// memory, or the datagram does not fit the ones before it.
+    #[inline]
+    pub(crate) fn add(
+        &mut self,
+        len: usize,
+        write: impl FnOnce(&mut [u8]) -> Option<()>,
+    ) -> Option<()> {
+        if self.complete || len > self.size {
+            return None;
+        }
+        let mut end = self.used.checked_add(len)?;
+        if end > self.pages.left() {
+            self.flush()?;
+            end = len;
+        }
+        write(self.pages.space(end)?.get_mut(self.used..end)?)?;
+        self.used = end;
+        self.count = self.count.checked_add(1)?;
+        self.complete = len < self.size;
+        Some(())
+    }
+
+    fn flush(&mut self) -> Option<()> {
+        if self.used != 0 {
+            self.skb.add_frag(self.pages.take(0..self.used)?)?;
+            self.used = 0;
+        }
+        Some(())
+    }
+
+    /// The packet, which takes the place of `original`: it has the same flow and priority, and counts
+    /// against the same send buffer.
+    pub(crate) fn finish(mut self, original: &Packet<'_>) -> Option<Skb> {
+        self.flush()?;
+        let at = self.skb.data_offset();
+        let mut packet = self.skb.packet();
+        let skb = packet.raw();
+        let (from, to) = (original.headers(), packet.headers_mut());
+        to.hash = from.hash;
+        to.set_l4_hash(from.l4_hash());
+        to.set_sw_hash(from.sw_hash());
+        to.priority = from.priority;
+        to.inner_network_header = at;
+        if self.count > 1 {
+            // The stack sums for the pseudo header only, and leaves the rest to whoever cuts.
+            to.set_ip_summed(bindings::CHECKSUM_PARTIAL as u8);
+            to.__bindgen_anon_1.__bindgen_anon_1.csum_start =
+                at.checked_sub(size_of::<bindings::udphdr>() as u16)?;
+            to.__bindgen_anon_1.__bindgen_anon_1.csum_offset =
+                offset_of!(bindings::udphdr, check) as u16;
+            // SAFETY: The packet is ours, and so is its shared information.
+            unsafe {
+                let info = shared_info(skb);
+                (*info).gso_size = u16::try_from(self.size).ok()?;
+                (*info).gso_segs = self.count;
+                (*info).gso_type = gso_type::UDP_L4;
+            }
+        }
+        // SAFETY: Both are valid, and the first has no owner yet. Whom the original counts against is
+        // there as long as it counts.
+        unsafe { bindings::wg_skb_share_owner(skb, original.raw()) };
+        Some(self.skb)
+    }
+}
