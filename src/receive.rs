@@ -35,7 +35,7 @@ use core::{net::IpAddr, sync::atomic::Ordering};
 pub(crate) fn packet(dev: &Dev, mut skb: Skb) {
     match strip_headers(&mut skb) {
         Some((MessageType::Data, ds)) => data(dev, skb, ds),
-        Some(_) => handshake(dev, skb),
+        Some(_) => queue_handshake(dev, skb),
         None => skb.free(Fate::Dropped),
     }
 }
@@ -77,7 +77,7 @@ fn strip_headers(skb: &mut Skb) -> Option<(MessageType, u8)> {
 }
 
 /// Queues a handshake message, for which there is process context and patience.
-fn handshake(dev: &Dev, skb: Skb) {
+fn queue_handshake(dev: &Dev, skb: Skb) {
     if !random::is_seeded() {
         return skb.free(Fate::Dropped);
     }

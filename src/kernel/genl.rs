@@ -7,8 +7,8 @@
 use super::{
     bindings,
     caps::Caller,
-    net::{Net, User},
-    netdev::{Dev, Driver, Found, NetDevice, Rtnl},
+    net::{Kuid, Net},
+    netdev::{Dev, Driver, HeldDev, NetDevice, Rtnl},
     once::{Claim, Claimed, HasStatic},
 };
 use core::{
@@ -265,15 +265,15 @@ impl<'a> Request<'a> {
     }
 
     /// The device that the request is about, in the namespace of the sender's socket.
-    pub(crate) fn device<D: Driver>(&self, which: Which<'_>) -> Result<Found<D>> {
+    pub(crate) fn device<D: Driver>(&self, id: DeviceId<'_>) -> Result<HeldDev<D>> {
         // SAFETY: The message has a socket, which has a namespace.
-        unsafe { which.find((*self.skb).sk) }
+        unsafe { id.find((*self.skb).sk) }
     }
 
     /// Where the devices are that the sender may ask for.
-    pub(crate) fn home(&self) -> Home<'a> {
+    pub(crate) fn socket_net(&self) -> SocketNet<'a> {
         // SAFETY: The message has a socket, which has a namespace.
-        Home(
+        SocketNet(
             unsafe { bindings::wg_sock_net((*self.skb).sk) },
             PhantomData,
         )
@@ -315,9 +315,9 @@ unsafe fn wipe(mut at: *mut u8, mut len: usize, path: &[u32]) {
 }
 
 /// The namespace of a sender's socket, over which the sender was found to have rights.
-pub(crate) struct Home<'a>(*const bindings::net, PhantomData<&'a ()>);
+pub(crate) struct SocketNet<'a>(*const bindings::net, PhantomData<&'a ()>);
 
-impl Home<'_> {
+impl SocketNet<'_> {
     /// Whether it is `net`.
     pub(crate) fn is(&self, net: &Net) -> bool {
         ptr::eq(net.as_ptr(), self.0)
@@ -347,24 +347,24 @@ impl Home<'_> {
 pub(crate) struct Reader<'a>(*const bindings::sk_buff, PhantomData<&'a ()>);
 
 /// How a device is named.
-pub(crate) enum Which<'a> {
+pub(crate) enum DeviceId<'a> {
     Index(u32),
     Name(&'a [u8]),
 }
 
-impl Which<'_> {
+impl DeviceId<'_> {
     /// # Safety
     ///
     /// `sk` is valid.
-    unsafe fn find<D: Driver>(self, sk: *mut bindings::sock) -> Result<Found<D>> {
+    unsafe fn find<D: Driver>(self, sk: *mut bindings::sock) -> Result<HeldDev<D>> {
         // SAFETY: By the contract; a socket's namespace lives as long as the socket.
         unsafe {
             let net = bindings::wg_sock_net(sk);
             match self {
-                Which::Index(index) => Found::by_index(net, index),
-                Which::Name(name) => {
+                DeviceId::Index(index) => HeldDev::by_index(net, index),
+                DeviceId::Name(name) => {
                     let name = CStr::from_bytes_until_nul(name).map_err(|_| EINVAL)?;
-                    Found::by_name(net, name)
+                    HeldDev::by_name(net, name)
                 }
             }
         }
@@ -388,7 +388,7 @@ impl Message<'_> {
     }
 
     /// Adds the number of a user, as the user namespace of the reader's socket has it.
-    pub(crate) fn put_user(&mut self, number: u32, user: User, reader: Reader<'_>) -> Result {
+    pub(crate) fn put_uid(&mut self, number: u32, user: Kuid, reader: Reader<'_>) -> Result {
         // SAFETY: The reader's message is valid, and has a socket.
         let uid = unsafe { bindings::wg_netlink_uid(reader.0, user.0) };
         self.put_u32(number, uid)
@@ -451,7 +451,7 @@ struct DumpContext {
     /// Number of the device in its namespace.
     index: u32,
     /// Its address, to be compared only.
-    which: usize,
+    address: usize,
     cursor: Cursor,
 }
 
@@ -463,7 +463,7 @@ pub(crate) enum Progress {
 }
 
 /// What a family does.
-pub(crate) trait Service: HasStatic<Family<Self>> + Sized + 'static {
+pub(crate) trait FamilyOps: HasStatic<Family<Self>> + Sized + 'static {
     /// The devices that it is about.
     type Device: Driver;
     /// The family's name.
@@ -484,7 +484,7 @@ pub(crate) trait Service: HasStatic<Family<Self>> + Sized + 'static {
     const SECRETS: &'static [&'static [u32]];
 
     /// Which device a request is about.
-    fn which<'a>(request: &Request<'a>) -> Result<Which<'a>>;
+    fn device_id<'a>(request: &Request<'a>) -> Result<DeviceId<'a>>;
     /// Writes one message of a dump. The number returned tells one state of the device from the
     /// next: when it changes during a dump, the reader is told.
     fn get(
@@ -497,7 +497,7 @@ pub(crate) trait Service: HasStatic<Family<Self>> + Sized + 'static {
     /// Carries a request out.
     fn set(request: &Request<'_>) -> Result;
     /// Writes as many messages of a list as fit. `EMSGSIZE`: there are more to come.
-    fn list(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messages<'_>) -> Result;
+    fn list(socket_net: SocketNet<'_>, cursor: &mut Cursor, messages: &mut Messages<'_>) -> Result;
 }
 
 /// Messages of a dump, as many as fit.
@@ -539,7 +539,7 @@ impl Messages<'_> {
 /// # Invariants
 ///
 /// While somebody has the `claim` the C structures belong to the kernel.
-pub(crate) struct Family<S: Service> {
+pub(crate) struct Family<S: FamilyOps> {
     family: UnsafeCell<bindings::genl_family>,
     ops: UnsafeCell<[bindings::genl_split_ops; 3]>,
     claim: Claim,
@@ -547,9 +547,9 @@ pub(crate) struct Family<S: Service> {
 }
 
 // SAFETY: The structures are handed to the kernel, which locks for itself.
-unsafe impl<S: Service> Sync for Family<S> {}
+unsafe impl<S: FamilyOps> Sync for Family<S> {}
 
-impl<S: Service> Family<S> {
+impl<S: FamilyOps> Family<S> {
     const CONTEXT_FITS: () =
         assert!(size_of::<DumpContext>() <= size_of::<bindings::netlink_callback__bindgen_ty_1>());
 
@@ -614,7 +614,7 @@ impl<S: Service> Family<S> {
     }
 
     /// Makes the family known to the kernel until the result is dropped. `EBUSY`: it is.
-    pub(crate) fn register(module: &'static ThisModule) -> Result<Serving<S>> {
+    pub(crate) fn register(module: &'static ThisModule) -> Result<Registration<S>> {
         let this = S::get_static();
         let claimed = this.claim.take()?;
         // SAFETY: Not registered, as nobody else got this far, so nobody else looks at it; everything is
@@ -627,7 +627,7 @@ impl<S: Service> Family<S> {
             (*family).set_netnsok(1);
             to_result(bindings::genl_register_family(family))?;
         }
-        Ok(Serving(this, claimed))
+        Ok(Registration(this, claimed))
     }
 
     unsafe extern "C" fn doit(skb: *mut bindings::sk_buff, info: *mut bindings::genl_info) -> i32 {
@@ -677,10 +677,10 @@ impl<S: Service> Family<S> {
                 max: (S::GET_POLICY.len() - 1) as u32,
                 _exactly: PhantomData,
             };
-            let device = request.device::<S::Device>(S::which(&request)?)?;
+            let device = request.device::<S::Device>(S::device_id(&request)?)?;
             let context = Self::context(cb);
             context.index = device.netdev().index_now();
-            context.which = ptr::from_ref::<Dev<_>>(&device).addr();
+            context.address = ptr::from_ref::<Dev<_>>(&device).addr();
             Ok(0)
         })
     }
@@ -699,8 +699,8 @@ impl<S: Service> Family<S> {
                 max: (S::GET_POLICY.len() - 1) as u32,
                 _exactly: PhantomData,
             };
-            let dev = match request.device::<S::Device>(Which::Index(context.index)) {
-                Ok(dev) if ptr::from_ref::<Dev<_>>(&dev).addr() == context.which => dev,
+            let dev = match request.device::<S::Device>(DeviceId::Index(context.index)) {
+                Ok(dev) if ptr::from_ref::<Dev<_>>(&dev).addr() == context.address => dev,
                 _ => return ENODEV.to_errno(),
             };
             let flags = bindings::NLM_F_MULTI as i32;
@@ -744,7 +744,7 @@ impl<S: Service> Family<S> {
         // the reader's socket.
         unsafe {
             let cursor = &mut Self::context(cb).cursor;
-            let home = Home(bindings::wg_sock_net((*(*cb).skb).sk), PhantomData);
+            let socket_net = SocketNet(bindings::wg_sock_net((*(*cb).skb).sk), PhantomData);
             let mut messages = Messages {
                 skb,
                 cb,
@@ -752,7 +752,7 @@ impl<S: Service> Family<S> {
                 command: S::LIST,
                 _dump: PhantomData,
             };
-            match S::list(home, cursor, &mut messages) {
+            match S::list(socket_net, cursor, &mut messages) {
                 Ok(()) => 0,
                 Err(EMSGSIZE) if (*skb).len != 0 => (*skb).len as i32,
                 Err(error) => error.to_errno(),
@@ -762,12 +762,12 @@ impl<S: Service> Family<S> {
 }
 
 /// Keeps a [`Family`] registered.
-pub(crate) struct Serving<S: Service>(
+pub(crate) struct Registration<S: FamilyOps>(
     &'static Family<S>,
     #[expect(dead_code, reason = "dropped last")] Claimed,
 );
 
-impl<S: Service> Drop for Serving<S> {
+impl<S: FamilyOps> Drop for Registration<S> {
     fn drop(&mut self) {
         // SAFETY: It was registered. Waits for requests that are being handled.
         unsafe { bindings::genl_unregister_family(self.0.family.get()) };

@@ -85,14 +85,14 @@ pub(crate) enum Stat {
 
 /// What an interface has carried.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Totals {
+pub(crate) struct LinkStats {
     pub(crate) rx_packets: u64,
     pub(crate) rx_bytes: u64,
     pub(crate) tx_packets: u64,
     pub(crate) tx_bytes: u64,
 }
 
-impl Totals {
+impl LinkStats {
     /// What came to it since `before`.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
@@ -211,7 +211,7 @@ impl NetDevice {
     }
 
     /// What the interface has carried, if it still counts that.
-    pub(crate) fn totals(&self, _rtnl: &Rtnl) -> Option<Totals> {
+    pub(crate) fn totals(&self, _rtnl: &Rtnl) -> Option<LinkStats> {
         if !self.is_registered() {
             return None;
         }
@@ -222,7 +222,7 @@ impl NetDevice {
             bindings::dev_get_stats(self.as_ptr(), stats.as_mut_ptr());
             stats.assume_init()
         };
-        Some(Totals {
+        Some(LinkStats {
             rx_packets: stats.rx_packets,
             rx_bytes: stats.rx_bytes,
             tx_packets: stats.tx_packets,
@@ -260,7 +260,9 @@ impl NetDevice {
 }
 
 /// A kind of network device.
-pub(crate) trait Driver: HasStatic<LinkKind<Self>> + Send + Sync + Sized + 'static {
+pub(crate) trait Driver:
+    HasStatic<RtnlLinkOps<Self>> + Send + Sync + Sized + 'static
+{
     /// The kind's name, as in `ip link add type NAME`.
     const KIND: &'static CStr;
     /// Bytes that the tunnel adds to each packet, UDP and IPv6 headers included.
@@ -283,9 +285,9 @@ pub(crate) trait Driver: HasStatic<LinkKind<Self>> + Send + Sync + Sized + 'stat
     /// The device has gone. All references that the driver's own objects hold to it are to be
     /// dropped, directly or by what was started; whoever calls this waits for them.
     fn destroy(dev: &Dev<Self>);
-    /// The link namespace is going. It is forgotten already. Sockets that the device has there are to be
+    /// The transit netns is going. It is forgotten already. Sockets that the device has there are to be
     /// closed, or the machine stops: what they look at is freed next.
-    fn link_net_gone(dev: &Dev<Self>, rtnl: &Rtnl);
+    fn transit_net_exit(dev: &Dev<Self>, rtnl: &Rtnl);
 }
 
 /// In how many namespaces sockets of a device can be: those that it had and those that it gets.
@@ -301,7 +303,7 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 /// # Invariants
 ///
 /// `dev` is the device that this is the private part of, and is valid while this exists. `refs` is
-/// one more than there are [`NetRef`]s, until the device is being destroyed. `link_net` is null or
+/// one more than there are [`DevRef`]s, until the device is being destroyed. `transit_net` is null or
 /// a namespace whose exit handler has not run yet; it changes under RTNL. `nets` has the namespace of
 /// each [`InNet`], of which none is of a namespace whose exit handler has run.
 #[pin_data]
@@ -310,7 +312,7 @@ pub(crate) struct Dev<D: Driver> {
     refs: Refcount,
     #[pin]
     idle: Completion,
-    link_net: AtomicPtr<bindings::net>,
+    transit_net: AtomicPtr<bindings::net>,
     nets: [AtomicPtr<bindings::net>; NETS],
     next: AtomicPtr<Dev<D>>,
     number: u64,
@@ -349,22 +351,22 @@ impl<D: Driver> Dev<D> {
 
     /// A reference that delays the end of the device.
     #[inline]
-    pub(crate) fn get(&self) -> NetRef<D> {
+    pub(crate) fn get(&self) -> DevRef<D> {
         self.refs.inc();
         // INVARIANT: Counted just now; a count that is stuck is of a device that never ends.
-        NetRef(NonNull::from(self), PhantomData)
+        DevRef(NonNull::from(self), PhantomData)
     }
 
-    /// The link namespace, unless it has gone.
-    pub(crate) fn link_net(&self, _rtnl: &Rtnl) -> Option<Net> {
+    /// The transit netns, in which the sockets are, unless it has gone.
+    pub(crate) fn transit_net(&self, _rtnl: &Rtnl) -> Option<Net> {
         // SAFETY: Its exit handler has not run, and cannot while RTNL is held, so it is not freed.
-        unsafe { Net::try_get(self.link_net.load(Ordering::Relaxed)) }
+        unsafe { Net::try_get(self.transit_net.load(Ordering::Relaxed)) }
     }
 
-    /// Makes `net` the link namespace.
-    pub(crate) fn set_link_net(&self, _rtnl: &Rtnl, net: &Net) {
+    /// Makes `net` the transit netns.
+    pub(crate) fn set_transit_net(&self, _rtnl: &Rtnl, net: &Net) {
         // INVARIANT: `net` is alive, so its exit handler is yet to run.
-        self.link_net.store(net.as_ptr(), Ordering::Relaxed);
+        self.transit_net.store(net.as_ptr(), Ordering::Relaxed);
     }
 
     /// Has sockets of the device be in a namespace, as long as the result lives. `EBUSY`: they are in
@@ -411,14 +413,14 @@ impl<D: Driver> Dev<D> {
 /// # Invariants
 ///
 /// It is counted in the `refs` of what it points at.
-pub(crate) struct NetRef<D: Driver>(NonNull<Dev<D>>, PhantomData<Dev<D>>);
+pub(crate) struct DevRef<D: Driver>(NonNull<Dev<D>>, PhantomData<Dev<D>>);
 
 // SAFETY: It gives access to `&Dev<D>`, which is `Sync`.
-unsafe impl<D: Driver> Send for NetRef<D> {}
+unsafe impl<D: Driver> Send for DevRef<D> {}
 // SAFETY: As above.
-unsafe impl<D: Driver> Sync for NetRef<D> {}
+unsafe impl<D: Driver> Sync for DevRef<D> {}
 
-impl<D: Driver> NetRef<D> {
+impl<D: Driver> DevRef<D> {
     pub(super) fn into_raw(self) -> *const () {
         ManuallyDrop::new(self).0.as_ptr().cast()
     }
@@ -435,7 +437,7 @@ impl<D: Driver> NetRef<D> {
     }
 }
 
-impl<D: Driver> Deref for NetRef<D> {
+impl<D: Driver> Deref for DevRef<D> {
     type Target = Dev<D>;
 
     #[inline]
@@ -445,13 +447,13 @@ impl<D: Driver> Deref for NetRef<D> {
     }
 }
 
-impl<D: Driver> Clone for NetRef<D> {
+impl<D: Driver> Clone for DevRef<D> {
     fn clone(&self) -> Self {
         self.get()
     }
 }
 
-impl<D: Driver> Drop for NetRef<D> {
+impl<D: Driver> Drop for DevRef<D> {
     fn drop(&mut self) {
         (**self).put();
     }
@@ -464,7 +466,7 @@ impl<D: Driver> Drop for NetRef<D> {
 /// Place `at` among the device's `nets` belongs to it.
 pub(super) struct InNet<D: Driver> {
     at: usize,
-    dev: NetRef<D>,
+    dev: DevRef<D>,
 }
 
 impl<D: Driver> Deref for InNet<D> {
@@ -490,9 +492,9 @@ impl<D: Driver> Drop for InNet<D> {
 /// # Invariants
 ///
 /// The pointer is the private part of a device of which one `dev_hold()` reference is owned.
-pub(crate) struct Found<D: Driver>(NonNull<Dev<D>>, PhantomData<Dev<D>>);
+pub(crate) struct HeldDev<D: Driver>(NonNull<Dev<D>>, PhantomData<Dev<D>>);
 
-impl<D: Driver> Deref for Found<D> {
+impl<D: Driver> Deref for HeldDev<D> {
     type Target = Dev<D>;
 
     fn deref(&self) -> &Dev<D> {
@@ -501,14 +503,14 @@ impl<D: Driver> Deref for Found<D> {
     }
 }
 
-impl<D: Driver> Drop for Found<D> {
+impl<D: Driver> Drop for HeldDev<D> {
     fn drop(&mut self) {
         // SAFETY: The reference is ours and ends here.
         unsafe { bindings::wg_dev_put((**self).dev.as_ptr()) };
     }
 }
 
-impl<D: Driver> Found<D> {
+impl<D: Driver> HeldDev<D> {
     /// # Safety
     ///
     /// `dev` is null or a reference to it passes to the result.
@@ -555,7 +557,7 @@ impl<D: Driver> Found<D> {
 /// While somebody has the `claim` the C structures belong to the kernel. `devices` begins a
 /// list, linked by `next`, of all devices of the kind that are not destroyed; it changes under
 /// RTNL.
-pub(crate) struct LinkKind<D: Driver> {
+pub(crate) struct RtnlLinkOps<D: Driver> {
     link: UnsafeCell<bindings::rtnl_link_ops>,
     ops: UnsafeCell<bindings::net_device_ops>,
     pernet: UnsafeCell<bindings::pernet_operations>,
@@ -565,9 +567,9 @@ pub(crate) struct LinkKind<D: Driver> {
 }
 
 // SAFETY: The structures are handed to the kernel, which locks for itself; the list is under RTNL.
-unsafe impl<D: Driver> Sync for LinkKind<D> {}
+unsafe impl<D: Driver> Sync for RtnlLinkOps<D> {}
 
-impl<D: Driver> LinkKind<D> {
+impl<D: Driver> RtnlLinkOps<D> {
     /// A kind that is not registered.
     pub(crate) const fn new() -> Self {
         // SAFETY: All of these are valid if zero: null pointers, no functions, empty lists.
@@ -707,7 +709,7 @@ impl<D: Driver> LinkKind<D> {
                 dev: raw,
                 refs: Refcount::new(1),
                 idle <- Completion::new(),
-                link_net: AtomicPtr::new(link_net),
+                transit_net: AtomicPtr::new(link_net),
                 nets: [const { AtomicPtr::new(ptr::null_mut()) }; NETS],
                 next: AtomicPtr::new(ptr::null_mut()),
                 number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -717,7 +719,7 @@ impl<D: Driver> LinkKind<D> {
             (*private.cast::<MaybeUninit<_>>()).write_pin_init(init)?;
             bindings::netif_threaded_enable(dev);
             let kind = D::get_static();
-            // Before it can be found: whoever finds it may give it a link namespace, whose end looks
+            // Before it can be found: whoever finds it may give it a transit netns, whose end looks
             // for it here.
             (*private)
                 .next
@@ -743,7 +745,7 @@ impl<D: Driver> LinkKind<D> {
 
     unsafe extern "C" fn destructor(dev: *mut bindings::net_device) {
         // SAFETY: The device has been unregistered and nobody holds it any more. Its private part
-        // is valid until it is dropped below, which is when the last `NetRef` has gone.
+        // is valid until it is dropped below, which is when the last `DevRef` has gone.
         unsafe {
             let private = bindings::wg_netdev_priv(dev).cast::<Dev<D>>();
             {
@@ -786,18 +788,18 @@ impl<D: Driver> LinkKind<D> {
         // SAFETY: Called under RTNL.
         let rtnl = unsafe { Rtnl::held() };
         Self::for_each(&rtnl, |dev| {
-            if ptr::eq(dev.link_net.load(Ordering::Relaxed), net) {
-                dev.link_net.store(ptr::null_mut(), Ordering::Relaxed);
-                D::link_net_gone(dev, &rtnl);
+            if ptr::eq(dev.transit_net.load(Ordering::Relaxed), net) {
+                dev.transit_net.store(ptr::null_mut(), Ordering::Relaxed);
+                D::transit_net_exit(dev, &rtnl);
             }
             dev.leave(&rtnl, net);
         });
     }
 }
 
-/// Keeps a [`LinkKind`] registered.
+/// Keeps a [`RtnlLinkOps`] registered.
 pub(crate) struct Registration<D: Driver>(
-    &'static LinkKind<D>,
+    &'static RtnlLinkOps<D>,
     #[expect(dead_code, reason = "dropped last")] Claimed,
 );
 

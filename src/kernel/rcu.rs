@@ -492,12 +492,12 @@ impl<T: Shared> Deref for Ref<'_, T> {
 /// # Invariants
 ///
 /// `ptr` is null or owns a reference to an [`RcuArc`]'s object.
-pub(crate) struct Slot<T: Shared> {
+pub(crate) struct RcuPtr<T: Shared> {
     ptr: AtomicPtr<Inner<T>>,
     _owns: PhantomData<RcuArc<T>>,
 }
 
-impl<T: Shared> Slot<T> {
+impl<T: Shared> RcuPtr<T> {
     /// An empty slot.
     pub(crate) const fn empty() -> Self {
         Self {
@@ -541,7 +541,7 @@ impl<T: Shared> Slot<T> {
     }
 }
 
-impl<T: Shared> Drop for Slot<T> {
+impl<T: Shared> Drop for RcuPtr<T> {
     fn drop(&mut self) {
         drop(self.swap(None));
     }
@@ -553,15 +553,15 @@ impl<T: Shared> Drop for Slot<T> {
 /// # Invariants
 ///
 /// `ptr` is null or came from `KBox::into_raw`, and belongs to this value.
-pub(crate) struct BoxSlot<T> {
+pub(crate) struct RcuBox<T> {
     ptr: AtomicPtr<T>,
     _owns: PhantomData<KBox<T>>,
 }
 
 // SAFETY: Readers on other threads get `&T`; what is taken out may be dropped on any thread.
-unsafe impl<T: Send + Sync> Sync for BoxSlot<T> {}
+unsafe impl<T: Send + Sync> Sync for RcuBox<T> {}
 
-impl<T> BoxSlot<T> {
+impl<T> RcuBox<T> {
     /// An empty slot.
     pub(crate) const fn empty() -> Self {
         Self {
@@ -584,7 +584,7 @@ impl<T> BoxSlot<T> {
     }
 }
 
-impl<T> Drop for BoxSlot<T> {
+impl<T> Drop for RcuBox<T> {
     fn drop(&mut self) {
         let ptr = *self.ptr.get_mut();
         if !ptr.is_null() {
@@ -594,7 +594,7 @@ impl<T> Drop for BoxSlot<T> {
     }
 }
 
-/// Former content of a [`BoxSlot`], at which readers may still be looking.
+/// Former content of a [`RcuBox`], at which readers may still be looking.
 #[must_use = "dropping it waits for a grace period"]
 pub(crate) struct Retired<T>(*mut T, PhantomData<KBox<T>>);
 
@@ -606,7 +606,7 @@ impl<T> Retired<T> {
             return None;
         }
         synchronize();
-        // SAFETY: The pointer came out of a `BoxSlot`, which owned it; no new reader can find it,
+        // SAFETY: The pointer came out of a `RcuBox`, which owned it; no new reader can find it,
         // and the old ones have just ended.
         Some(unsafe { KBox::from_raw(this.0) })
     }
