@@ -8,8 +8,9 @@ use super::{
     bindings,
     caps::Caller,
     net::{Kuid, Net},
-    netdev::{Dev, Driver, HeldDev, NetDevice, Rtnl},
+    netdev::{Dev, Driver, HeldDev, NetDevice},
     once::{Claim, Claimed, HasStatic},
+    rtnl::Rtnl,
 };
 use core::{
     cell::UnsafeCell,

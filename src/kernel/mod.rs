@@ -67,6 +67,7 @@ pub(crate) mod random;
 pub(crate) mod rcu;
 pub(crate) mod ring;
 pub(crate) mod route;
+pub(crate) mod rtnl;
 pub(crate) mod skb;
 pub(crate) mod sysctl;
 mod task_socket;

@@ -11,7 +11,7 @@ use crate::{
     device::{Config, Dev},
     kernel::{
         genl::{Cursor, Message, Progress, Request},
-        netdev::Rtnl,
+        rtnl::Rtnl,
     },
     peer::Peer,
     protocol::allowed_ips::{NodeId, Prefix},

@@ -6,7 +6,8 @@ use crate::{
     device::{Config, Dev, Device},
     kernel::{
         genl::{Cursor, Message, Messages, Reader, SocketNet},
-        netdev::{Rtnl, RtnlLinkOps},
+        netdev::RtnlLinkOps,
+        rtnl::Rtnl,
         udp::Sockets,
     },
     uapi::*,

@@ -11,8 +11,8 @@ use crate::{
         errno::EPFNOSUPPORT,
         genl::{Attr, FamilyOps, Request},
         napi::NapiEnabled,
-        netdev::Rtnl,
         rcu::RcuArc,
+        rtnl::Rtnl,
     },
     peer::Peer,
     protocol::{
