@@ -5,7 +5,7 @@
 use crate::{
     kernel::{
         arena::{Nodes, Spare, Writer},
-        rcu::{BhGuard, RcuArc, ReadSection, Slot},
+        rcu::{BhGuard, RcuArc, RcuPtr, ReadSection},
     },
     peer::Peer,
     protocol::allowed_ips::{self, OwnerList, Prefix, Table},
@@ -14,11 +14,11 @@ use core::net::IpAddr;
 use kernel::prelude::*;
 
 /// Where an entry keeps its peer.
-pub(crate) struct PeerSlot(Slot<Peer>);
+pub(crate) struct PeerSlot(RcuPtr<Peer>);
 
 impl Default for PeerSlot {
     fn default() -> Self {
-        Self(Slot::empty())
+        Self(RcuPtr::empty())
     }
 }
 

@@ -16,12 +16,13 @@ use crate::{
         crypto::KernelCrypto,
         debug,
         lock::{new_rw, RwSem},
-        napi::Started,
-        netdev::{self, LinkKind, NetDevice, NetRef, Rtnl, Totals},
-        notifier::{Events, Notifiers},
+        napi::NapiEnabled,
+        netdev::{self, DevRef, LinkStats, NetDevice, RtnlLinkOps},
+        notifier::{NotifierEvents, Notifiers},
         once::impl_has_static,
-        rcu::{self, BoxSlot, RcuArc},
+        rcu::{self, RcuArc, RcuBox},
         ring::Received,
+        rtnl::Rtnl,
         skb::Skb,
         udp::Sockets,
         workqueue::{Kind, ParallelQueue, Workqueue},
@@ -48,12 +49,12 @@ use kernel::{
 /// A device as the stack knows it.
 pub(crate) type Dev = netdev::Dev<Device>;
 /// A counted reference to a device.
-pub(crate) type DeviceRef = NetRef<Device>;
+pub(crate) type DeviceRef = DevRef<Device>;
 
 /// What is configured, behind the device's configuration lock.
 pub(crate) struct Config {
     /// Oldest first, which is by number.
-    pub(crate) peers: KVVec<Started<Peer>>,
+    pub(crate) peers: KVVec<NapiEnabled<Peer>>,
     /// Changes with every change of configuration.
     pub(crate) generation: u32,
     pub(crate) spare: Spare,
@@ -64,7 +65,7 @@ pub(crate) struct Config {
     /// Of the sockets that are open, or will be when the interface goes up.
     pub(crate) transit_generation: u64,
     /// What the interface had carried when they were made.
-    pub(crate) carried_before: Totals,
+    pub(crate) carried_before: LinkStats,
 }
 
 /// The private part of a device.
@@ -74,7 +75,7 @@ pub(crate) struct Config {
 pub(crate) struct Device {
     /// The sockets in use; none while the interface is down or its transit namespace gone, although
     /// those that credentials bought stay open while it is down.
-    pub(crate) transit: BoxSlot<Transit>,
+    pub(crate) transit: RcuBox<Transit>,
     pub(crate) allowed_ips: AllowedIps,
     #[pin]
     pub(crate) index: IndexTable,
@@ -101,8 +102,8 @@ pub(crate) struct Device {
 }
 
 impl_has_static! {
-    Device: LinkKind<Device>;
-    Machine: Notifiers<Machine>;
+    Device: RtnlLinkOps<Device>;
+    SystemNotifier: Notifiers<SystemNotifier>;
 }
 
 impl netdev::Driver for Device {
@@ -114,7 +115,7 @@ impl netdev::Driver for Device {
         let name = dev.name(rtnl);
         debug::device(dev, c"Interface created");
         try_pin_init!(Self {
-            transit: BoxSlot::empty(),
+            transit: RcuBox::empty(),
             allowed_ips: AllowedIps::new(),
             index <- IndexTable::new(),
             by_key <- PeerTable::new(),
@@ -127,7 +128,7 @@ impl netdev::Driver for Device {
                 state: judgement::State::NEW,
                 sockets: None,
                 transit_generation: transit::new_generation(),
-                carried_before: Totals::default(),
+                carried_before: LinkStats::default(),
             }, "wg_config"),
             handshakes_waiting: AtomicU32::new(0),
             encrypt <- ParallelQueue::new(MAX_QUEUED_PACKETS as i32, static_lock_class!()),
@@ -196,7 +197,7 @@ impl netdev::Driver for Device {
         debug::device(dev.netdev(), c"Interface destroyed");
     }
 
-    fn link_net_gone(dev: &Dev, rtnl: &Rtnl) {
+    fn transit_net_exit(dev: &Dev, rtnl: &Rtnl) {
         debug::device(dev.netdev(), c"Transit namespace exiting");
         dev.netdev().set_carrier(rtnl, false);
         let mut config = dev.config.lock();
@@ -209,18 +210,18 @@ impl netdev::Driver for Device {
 }
 
 /// What happens to devices when the machine sleeps or is cloned.
-pub(crate) struct Machine;
+pub(crate) struct SystemNotifier;
 
 fn for_each_peer(act: impl Fn(&Dev, &RcuArc<Peer>)) {
     let rtnl = Rtnl::lock();
-    LinkKind::<Device>::for_each(&rtnl, |dev| {
+    RtnlLinkOps::<Device>::for_each(&rtnl, |dev| {
         for peer in &dev.config.lock().peers {
             act(dev, peer);
         }
     });
 }
 
-impl Events for Machine {
+impl NotifierEvents for SystemNotifier {
     /// Keys must not be in memory that is written to a disk, or that lies in a stolen laptop.
     fn suspending() {
         for_each_peer(|dev, peer| {

@@ -245,7 +245,7 @@ impl EndpointCell {
     pub(crate) fn with<R>(
         &self,
         generation: u64,
-        act: impl FnOnce(Endpoint, Memory<'_>) -> R,
+        act: impl FnOnce(Endpoint, EndpointCache<'_>) -> R,
     ) -> R {
         if self.generation.load(Ordering::Relaxed) < generation {
             let mut routes = self.routes.write();
@@ -258,19 +258,19 @@ impl EndpointCell {
         let routes = self.routes.read();
         let mut endpoint = self.load();
         if self.generation.load(Ordering::Relaxed) == generation {
-            act(endpoint, Memory(Some((self, &routes))))
+            act(endpoint, EndpointCache(Some((self, &routes))))
         } else {
             endpoint.forget_source();
-            act(endpoint, Memory(None))
+            act(endpoint, EndpointCache(None))
         }
     }
 }
 
 /// What is remembered of former packets to the endpoint, if anything is.
 #[derive(Clone, Copy)]
-pub(crate) struct Memory<'a>(Option<(&'a EndpointCell, &'a RouteCache)>);
+pub(crate) struct EndpointCache<'a>(Option<(&'a EndpointCell, &'a RouteCache)>);
 
-impl<'a> Memory<'a> {
+impl<'a> EndpointCache<'a> {
     /// Nothing.
     pub(crate) const NONE: Self = Self(None);
 

@@ -152,7 +152,7 @@ impl Job<Received<Device>> for ReceiveHandshakes {
     fn run(item: Received<Device>, _: &mut ()) {
         let (skb, dev) = item.into_parts();
         let waiting = dev.handshakes_waiting.load(Ordering::Relaxed);
-        receive(&dev, &skb, waiting);
+        process(&dev, &skb, waiting);
         skb.free(Fate::Consumed);
         dev.handshakes_waiting.fetch_sub(1, Ordering::Relaxed);
     }
@@ -162,7 +162,7 @@ fn address_of(skb: &Skb) -> Option<core::net::SocketAddr> {
     Endpoint::of(&skb.view())?.address()
 }
 
-fn receive(dev: &Dev, skb: &Skb, waiting: u32) {
+fn process(dev: &Dev, skb: &Skb, waiting: u32) {
     let stranger = |what| debug::stranger(dev.netdev(), what, address_of(skb));
     let view = skb.view();
     let message = view.linear();

@@ -4,10 +4,10 @@
 
 use crate::{
     kernel::{
+        hashtable::{HashTable, HashTableGuard},
         lock::new_spinlock_bh,
         random,
         rcu::{BhGuard, RcuArc, ReadSection},
-        table::{Chains, Changes},
     },
     keypair::Keypair,
     peer::Peer,
@@ -24,17 +24,17 @@ const BUCKETS: usize = 4096;
 #[pin_data]
 pub(crate) struct IndexTable {
     #[pin]
-    handshakes: Chains<Peer, { Peer::BY_INDEX }>,
+    handshakes: HashTable<Peer, { Peer::BY_INDEX }>,
     #[pin]
-    keypairs: Chains<Keypair, 0>,
+    keypairs: HashTable<Keypair, 0>,
 }
 
 impl IndexTable {
     /// An empty table.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            handshakes <- Chains::new(BUCKETS, new_spinlock_bh!((), "wg_handshake_index")),
-            keypairs <- Chains::new(BUCKETS, new_spinlock_bh!((), "wg_keypair_index")),
+            handshakes <- HashTable::new(BUCKETS, new_spinlock_bh!((), "wg_handshake_index")),
+            keypairs <- HashTable::new(BUCKETS, new_spinlock_bh!((), "wg_keypair_index")),
         })
     }
 
@@ -127,7 +127,7 @@ impl IndexTable {
 }
 
 #[inline(never)]
-fn unlink(handshakes: &mut Changes<'_, Peer, { Peer::BY_INDEX }>, peer: &Peer) -> bool {
+fn unlink(handshakes: &mut HashTableGuard<'_, Peer, { Peer::BY_INDEX }>, peer: &Peer) -> bool {
     handshakes
         .remove(peer.handshake_index() as usize, peer)
         .is_some()

@@ -117,7 +117,7 @@ pub struct Credential {
 
 /// What a request says about sockets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Wish {
+pub struct Requested {
     /// The transit netns.
     pub net: Option<Target>,
     /// The port to listen on, 0 for any.
@@ -149,7 +149,7 @@ pub trait Facts {
 
 /// What is to become of the sockets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sockets {
+pub enum SocketPlan {
     /// They stay, or there are none.
     Keep,
     /// New ones are made now.
@@ -175,7 +175,7 @@ pub struct Plan {
     /// The device gets another transit netns.
     pub moves: bool,
     /// What becomes of the sockets.
-    pub sockets: Sockets,
+    pub sockets: SocketPlan,
     /// What the device is then, but for the port that the kernel picks.
     pub state: State,
     /// Routes and source addresses are forgotten.
@@ -293,7 +293,7 @@ impl Refusal {
     }
 }
 
-impl Wish {
+impl Requested {
     /// The first of the attributes that make no sense without a transit netns.
     fn first_that_needs_net(&self) -> Option<Culprit> {
         let port = self.port.map(|_| Culprit::Port);
@@ -359,7 +359,7 @@ pub fn judge(
     state: State,
     has_net: bool,
     is_running: bool,
-    wish: &Wish,
+    wish: &Requested,
     facts: &mut impl Facts,
 ) -> Result<Plan, Refusal> {
     let moves = wish.net == Some(Target::Other);
@@ -368,7 +368,7 @@ pub fn judge(
             Some(culprit) => Err(Refusal::NoNet(culprit)),
             None => Ok(Plan {
                 moves,
-                sockets: Sockets::Keep,
+                sockets: SocketPlan::Keep,
                 state,
                 forgets_routes: false,
                 warns_of_mark: false,
@@ -419,22 +419,22 @@ pub fn judge(
         next.port = port;
         next.owner = if admin { Owner::Root } else { Owner::Caller };
         if is_running || next.owner == Owner::Caller {
-            Sockets::New(Bind {
+            SocketPlan::New(Bind {
                 owner: next.owner,
                 port,
                 may_repick,
             })
         } else {
-            Sockets::WhenUp
+            SocketPlan::WhenUp
         }
     } else {
-        Sockets::Keep
+        SocketPlan::Keep
     };
     if origin != PortOrigin::Asked {
         match sockets {
-            Sockets::New(_) => next.port_origin = PortOrigin::PickedHere,
-            Sockets::WhenUp => next.port_origin = PortOrigin::PickedElsewhere,
-            Sockets::Keep => (),
+            SocketPlan::New(_) => next.port_origin = PortOrigin::PickedHere,
+            SocketPlan::WhenUp => next.port_origin = PortOrigin::PickedElsewhere,
+            SocketPlan::Keep => (),
         }
     }
     Ok(Plan {

@@ -7,9 +7,9 @@ use crate::{
     kernel::{
         crypto::KernelCrypto,
         debug,
+        hashtable::{impl_hashed, HashNode},
         lock::{new_spinlock_bh, SpinLockBh},
-        rcu::{BhGuard, RcuArc, ReadSection, Ref, Shared, Slot},
-        table::{impl_chained, ChainLink},
+        rcu::{BhGuard, RcuArc, RcuPtr, ReadSection, Ref, Shared},
         time,
     },
     peer::Peer,
@@ -45,7 +45,7 @@ pub(crate) struct Keypair {
     may_receive: AtomicBool,
     #[pin]
     replay: SpinLockBh<ReplayWindow>,
-    by_index: ChainLink<Keypair>,
+    by_index: HashNode<Keypair>,
 }
 
 impl Shared for Keypair {
@@ -56,7 +56,7 @@ impl Shared for Keypair {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-impl_chained! { 0: Keypair { self.by_index } }
+impl_hashed! { 0: Keypair { self.by_index } }
 
 impl Keypair {
     /// The keypair of a session with `peer` that has just been agreed on.
@@ -81,7 +81,7 @@ impl Keypair {
             receiving,
             may_receive: AtomicBool::new(true),
             replay <- new_spinlock_bh!(ReplayWindow::new(), "wg_replay"),
-            by_index: ChainLink::new(),
+            by_index: HashNode::new(),
         }))?;
         keypair.say(c"created");
         Ok(keypair)
@@ -178,9 +178,9 @@ impl Keypair {
 /// `previous` for packets that are still on their way (paper, section 6.3).
 #[pin_data]
 pub(crate) struct Keypairs {
-    current: Slot<Keypair>,
-    previous: Slot<Keypair>,
-    next: Slot<Keypair>,
+    current: RcuPtr<Keypair>,
+    previous: RcuPtr<Keypair>,
+    next: RcuPtr<Keypair>,
     /// Held to change more than nothing of the above.
     #[pin]
     lock: SpinLockBh<()>,
@@ -190,9 +190,9 @@ impl Keypairs {
     /// No sessions.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            current: Slot::empty(),
-            previous: Slot::empty(),
-            next: Slot::empty(),
+            current: RcuPtr::empty(),
+            previous: RcuPtr::empty(),
+            next: RcuPtr::empty(),
             lock <- new_spinlock_bh!((), "wg_keypairs"),
         })
     }

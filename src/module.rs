@@ -34,11 +34,11 @@ mod transit;
 mod uapi;
 
 use crate::kernel::{
-    genl::{Family, Serving},
-    netdev::{LinkKind, Registration},
-    notifier::{Listening, Notifiers},
+    genl::{self, Family},
+    netdev::{self, RtnlLinkOps},
+    notifier::{self, Notifiers},
     rcu::SlabGuard,
-    sysctl::{NetSwitch, Switches},
+    sysctl::{self, NetSysctl},
 };
 use ::kernel::prelude::*;
 
@@ -54,10 +54,10 @@ module! {
 /// What is registered while the module is loaded. Dropped in this order: nobody configures devices
 /// that are about to go.
 struct WireGuard {
-    _family: Serving<netlink::WireGuardFamily>,
-    _devices: Registration<device::Device>,
-    _credentials: Switches<transit::Credentials>,
-    _notifiers: Listening<device::Machine>,
+    _family: genl::Registration<netlink::WireGuardFamily>,
+    _devices: netdev::Registration<device::Device>,
+    _credentials: sysctl::Registration<transit::CredentialsSysctl>,
+    _notifiers: notifier::Registration<device::SystemNotifier>,
     _peers: SlabGuard<peer::Peer>,
 }
 
@@ -65,8 +65,8 @@ impl ::kernel::Module for WireGuard {
     fn init(module: &'static ThisModule) -> Result<Self> {
         let peers = peer::slab().create(c"wg_peer")?;
         let notifiers = Notifiers::register()?;
-        let credentials = NetSwitch::register()?;
-        let devices = LinkKind::register()?;
+        let credentials = NetSysctl::register()?;
+        let devices = RtnlLinkOps::register()?;
         let family = Family::register(module)?;
         pr_info!("WireGuard 1.0.0 loaded\n");
         Ok(Self {

@@ -12,8 +12,8 @@ use crate::{
     kernel::{
         errno::EBADR,
         genl::{
-            Cursor, Family, Home, Message, Messages, Policy, Progress, Request, Service, Which,
-            EACH,
+            Cursor, DeviceId, Family, FamilyOps, Message, Messages, Policy, Progress, Request,
+            SocketNet, EACH,
         },
         once::impl_has_static,
     },
@@ -87,7 +87,7 @@ impl_has_static! {
     WireGuardFamily: Family<WireGuardFamily>;
 }
 
-impl Service for WireGuardFamily {
+impl FamilyOps for WireGuardFamily {
     type Device = Device;
 
     const NAME: &'static CStr = c"wireguard";
@@ -102,12 +102,12 @@ impl Service for WireGuardFamily {
         &[WGDEVICE_A_PEERS, EACH, WGPEER_A_PRESHARED_KEY],
     ];
 
-    fn which<'a>(request: &Request<'a>) -> Result<Which<'a>> {
+    fn device_id<'a>(request: &Request<'a>) -> Result<DeviceId<'a>> {
         let index = request.attr(WGDEVICE_A_IFINDEX);
         let name = request.attr(WGDEVICE_A_IFNAME);
         match (index, name) {
-            (Some(index), None) => Ok(Which::Index(index.u32()?)),
-            (None, Some(name)) => Ok(Which::Name(name.bytes())),
+            (Some(index), None) => Ok(DeviceId::Index(index.u32()?)),
+            (None, Some(name)) => Ok(DeviceId::Name(name.bytes())),
             _ => Err(EBADR),
         }
     }
@@ -126,7 +126,7 @@ impl Service for WireGuardFamily {
         set::device(request)
     }
 
-    fn list(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messages<'_>) -> Result {
-        list::sockets(home, cursor, messages)
+    fn list(socket_net: SocketNet<'_>, cursor: &mut Cursor, messages: &mut Messages<'_>) -> Result {
+        list::sockets(socket_net, cursor, messages)
     }
 }

@@ -15,13 +15,13 @@ use crate::{
         cpu::{Cpu, Sticky},
         crypto::KernelCrypto,
         debug,
+        hashtable::{impl_hashed, HashNode},
         lock::{new_rw, new_spinlock_bh, RwSem},
-        napi::{impl_has_napi, Napi, Started},
+        napi::{impl_has_napi, Napi, NapiEnabled},
         netdev::{NetDevice, Stat},
         rcu::{self, BhGuard, RcuArc, Shared, Slab},
-        table::{impl_chained, ChainLink},
         time,
-        waiter::{impl_has_waiter, Room, Waiter},
+        waiter::{impl_has_waiter, Waiter, WriteSpace},
         workqueue,
     },
     keypair::Keypairs,
@@ -88,8 +88,8 @@ pub(crate) struct Peer {
     last_handshake_seconds: AtomicI64,
     last_handshake_nanos: AtomicU32,
     pub(crate) allowed_ips: OwnerList,
-    by_key: ChainLink<Peer>,
-    by_index: ChainLink<Peer>,
+    by_key: HashNode<Peer>,
+    by_index: HashNode<Peer>,
     #[pin]
     transmit_work: Work<Peer, { Peer::TRANSMIT_WORK }>,
     #[pin]
@@ -100,7 +100,7 @@ pub(crate) struct Peer {
     pub(crate) device: DeviceRef,
 }
 
-impl_chained! {
+impl_hashed! {
     0: Peer { self.by_key }
     1: Peer { self.by_index }
 }
@@ -120,8 +120,8 @@ impl WorkItem<{ Peer::TRANSMIT_WORK }> for Peer {
     }
 }
 
-impl Room for Peer {
-    fn has_come(this: RcuArc<Self>) {
+impl WriteSpace for Peer {
+    fn write_space(this: RcuArc<Self>) {
         send::queue_transmission(&this);
     }
 }
@@ -199,8 +199,8 @@ impl Peer {
                 last_handshake_seconds: AtomicI64::new(0),
                 last_handshake_nanos: AtomicU32::new(0),
                 allowed_ips: OwnerList::new(),
-                by_key: ChainLink::new(),
-                by_index: ChainLink::new(),
+                by_key: HashNode::new(),
+                by_index: HashNode::new(),
                 transmit_work <- new_work!("wg_transmit"),
                 handshake_work <- new_work!("wg_send_handshake"),
                 clear_work <- new_work!("wg_clear_keys"),
@@ -239,7 +239,7 @@ impl Peer {
     }
 
     /// Removes all peers, and has `list` take the place of theirs.
-    pub(crate) fn remove_all(dev: &Dev, config: &mut Config, list: KVVec<Started<Self>>) {
+    pub(crate) fn remove_all(dev: &Dev, config: &mut Config, list: KVVec<NapiEnabled<Self>>) {
         let peers = core::mem::replace(&mut config.peers, list);
         if peers.is_empty() {
             return;
@@ -263,7 +263,7 @@ impl Peer {
 
     /// Ends what dead peers are still doing. It is done for all of them together, since each step
     /// waits.
-    fn end_work(dev: &Dev, config: &Config, peers: &[Started<Self>]) {
+    fn end_work(dev: &Dev, config: &Config, peers: &[NapiEnabled<Self>]) {
         // A handshake that is being answered may still complete; being dead, the peer gets no session.
         for peer in peers {
             Self::fall_silent(peer);
@@ -275,7 +275,7 @@ impl Peer {
     }
 
     /// Takes a dead peer's means of delivery, and what refers to it.
-    fn bury(peer: Started<Self>) {
+    fn bury(peer: NapiEnabled<Self>) {
         let peer = peer.stop();
         // The transit namespace may go before whoever still has a reference.
         peer.endpoint.forget_source();

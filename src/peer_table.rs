@@ -6,9 +6,9 @@ use crate::{
     device::Config,
     kernel::{
         crypto::SipKey,
+        hashtable::HashTable,
         lock::new_spinlock_bh,
         rcu::{BhGuard, RcuArc},
-        table::Chains,
     },
     peer::Peer,
     protocol::crypto::PublicKey,
@@ -22,7 +22,7 @@ const BUCKETS: usize = 2048;
 #[pin_data]
 pub(crate) struct PeerTable {
     #[pin]
-    peers: Chains<Peer, { Peer::BY_KEY }>,
+    peers: HashTable<Peer, { Peer::BY_KEY }>,
     key: SipKey,
 }
 
@@ -30,7 +30,7 @@ impl PeerTable {
     /// An empty table.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            peers <- Chains::new(BUCKETS, new_spinlock_bh!((), "wg_peers")),
+            peers <- HashTable::new(BUCKETS, new_spinlock_bh!((), "wg_peers")),
             key: SipKey::random(),
         })
     }

@@ -5,10 +5,10 @@
 use crate::{
     kernel::{
         crypto::SipKey,
+        hashtable::{impl_hashed, HashNode, HashTable},
         lock::{new_spinlock_bh, SpinLockBh},
-        memory,
+        mm,
         rcu::{BhGuard, RcuArc, Shared},
-        table::{impl_chained, ChainLink, Chains},
         time,
     },
     protocol::{
@@ -31,22 +31,22 @@ struct Entry {
     source: Source,
     #[pin]
     tokens: SpinLockBh<TokenBucket>,
-    link: ChainLink<Entry>,
-    _shared: Option<SharedRoom>,
+    link: HashNode<Entry>,
+    _shared: Option<SharedQuota>,
 }
 
 impl Shared for Entry {}
-impl_chained! { 0: Entry { self.link } }
+impl_hashed! { 0: Entry { self.link } }
 
 /// Room for one of the sources that a device remembers beyond its own, which all devices share.
-struct SharedRoom;
+struct SharedQuota;
 
 static SHARED_TAKEN: AtomicU32 = AtomicU32::new(0);
 
-impl SharedRoom {
+impl SharedQuota {
     /// Takes some, if there is any left.
     fn take() -> Option<Self> {
-        let most = shared_sources(memory::total());
+        let most = shared_sources(mm::total_ram());
         SHARED_TAKEN
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
                 (taken < most).then_some(taken.wrapping_add(1))
@@ -56,7 +56,7 @@ impl SharedRoom {
     }
 }
 
-impl Drop for SharedRoom {
+impl Drop for SharedQuota {
     fn drop(&mut self) {
         SHARED_TAKEN.fetch_sub(1, Ordering::Relaxed);
     }
@@ -67,7 +67,7 @@ impl Drop for SharedRoom {
 #[pin_data]
 pub(crate) struct RateLimiter {
     #[pin]
-    table: Chains<Entry, 0>,
+    table: HashTable<Entry, 0>,
     key: SipKey,
     entries: AtomicU32,
     swept: AtomicU64,
@@ -77,7 +77,7 @@ impl RateLimiter {
     /// No sources seen yet.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            table <- Chains::new(BUCKETS, new_spinlock_bh!((), "wg_ratelimiter")),
+            table <- HashTable::new(BUCKETS, new_spinlock_bh!((), "wg_ratelimiter")),
             key: SipKey::random(),
             entries: AtomicU32::new(0),
             swept: AtomicU64::new(0),
@@ -104,15 +104,15 @@ impl RateLimiter {
         }
         let shared = if self.entries.load(Ordering::Relaxed) < OWN_SOURCES {
             None
-        } else if let Some(room) = SharedRoom::take() {
-            Some(room)
+        } else if let Some(quota) = SharedQuota::take() {
+            Some(quota)
         } else {
             return false;
         };
         let Ok(entry) = RcuArc::pin_init(pin_init!(Entry {
             source,
             tokens <- new_spinlock_bh!(TokenBucket::new(now), "wg_tokens"),
-            link: ChainLink::new(),
+            link: HashNode::new(),
             _shared: shared,
         })) else {
             return false;

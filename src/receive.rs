@@ -28,7 +28,7 @@ pub(crate) fn packet(dev: &Dev, mut skb: Skb) {
             Some(header) => data(dev, skb, header, 1, ds),
             None => skb.free(Fate::Dropped),
         },
-        Some(_) => handshake(dev, skb),
+        Some(_) => queue_handshake(dev, skb),
         None => skb.free(Fate::Dropped),
     }
 }
@@ -103,7 +103,7 @@ fn strip_headers(skb: &mut Skb) -> Option<(MessageType, u8)> {
 }
 
 /// Queues a handshake message, for which there is process context and patience.
-fn handshake(dev: &Dev, skb: Skb) {
+fn queue_handshake(dev: &Dev, skb: Skb) {
     if !random::is_seeded() {
         return skb.free(Fate::Dropped);
     }

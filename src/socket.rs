@@ -4,7 +4,7 @@
 
 use crate::{
     device::{Dev, Device},
-    endpoint::{Endpoint, Memory},
+    endpoint::{Endpoint, EndpointCache},
     kernel::{
         debug,
         errno::{EAFNOSUPPORT, ENONET},
@@ -26,8 +26,8 @@ pub(crate) fn send_to_peer(peer: &Peer, skb: Skb, ds: u8) -> Result {
     let bh = BhGuard::new();
     let transit = peer.device.transit.load(&bh).ok_or(ENONET)?;
     let (len, packets) = (skb.view().len(), skb.view().gso_segments());
-    peer.endpoint.with(transit.generation, |endpoint, memory| {
-        send(&bh, &peer.device, transit, skb, endpoint, ds, memory)
+    peer.endpoint.with(transit.generation, |endpoint, cache| {
+        send(&bh, &peer.device, transit, skb, endpoint, ds, cache)
     })?;
     let more = packets.saturating_sub(1) as u32;
     peer.device.netdev().count_sent_too(&bh, more);
@@ -46,7 +46,7 @@ pub(crate) fn reply(dev: &Dev, to: &Skb, message: &[u8]) -> Result {
     let skb = Skb::with_content(message).ok_or(ENOMEM)?;
     let bh = BhGuard::new();
     let transit = dev.transit.load(&bh).ok_or(ENONET)?;
-    send(&bh, dev, transit, skb, endpoint, 0, Memory::NONE)
+    send(&bh, dev, transit, skb, endpoint, 0, EndpointCache::NONE)
 }
 
 #[inline]
@@ -57,12 +57,12 @@ fn send(
     mut skb: Skb,
     endpoint: Endpoint,
     ds: u8,
-    memory: Memory<'_>,
+    cache: EndpointCache<'_>,
 ) -> Result {
     skb.leave_through(dev.netdev(), transit.mark);
     let sent = match endpoint.address() {
-        Some(SocketAddr::V4(to)) => send4(bh, transit, skb, endpoint, to, ds, memory),
-        Some(SocketAddr::V6(to)) => send6(bh, transit, skb, endpoint, to, ds, memory),
+        Some(SocketAddr::V4(to)) => send4(bh, transit, skb, endpoint, to, ds, cache),
+        Some(SocketAddr::V6(to)) => send6(bh, transit, skb, endpoint, to, ds, cache),
         None => Err(EAFNOSUPPORT),
     };
     match sent {
@@ -84,17 +84,17 @@ fn send4(
     endpoint: Endpoint,
     to: SocketAddrV4,
     ds: u8,
-    memory: Memory<'_>,
+    cache: EndpointCache<'_>,
 ) -> Result {
     let socket = transit.sockets.v4();
     let (source, interface) = endpoint.source4();
     let ports = (socket.port(), to.port());
     let mut flow = Flow4::new(source, *to.ip(), ports, transit.mark);
-    if let Some(route) = memory.routes().and_then(|cache| cache.get4(bh, &mut flow)) {
+    if let Some(route) = cache.routes().and_then(|routes| routes.get4(bh, &mut flow)) {
         return socket.send4(bh, route, skb, &flow, ds);
     }
     let leave_open = |flow: &mut Flow4| {
-        memory.forget_source();
+        cache.forget_source();
         flow.set_source(core::net::Ipv4Addr::UNSPECIFIED);
     };
     let mut pinned = interface != 0;
@@ -114,8 +114,8 @@ fn send4(
         route = socket.route4(bh, &mut flow);
     }
     let route = route?;
-    if let Some(cache) = memory.routes() {
-        cache.set4(bh, &route, &flow);
+    if let Some(routes) = cache.routes() {
+        routes.set4(bh, &route, &flow);
     }
     socket.send4(bh, route, skb, &flow, ds)
 }
@@ -127,22 +127,22 @@ fn send6(
     endpoint: Endpoint,
     to: SocketAddrV6,
     ds: u8,
-    memory: Memory<'_>,
+    cache: EndpointCache<'_>,
 ) -> Result {
     let socket = transit.sockets.v6().ok_or(ENONET)?;
     let source = endpoint.source6();
     let ports = (socket.port(), to.port());
     let mut flow = Flow6::new(source, *to.ip(), ports, to.scope_id(), transit.mark);
-    if let Some(route) = memory.routes().and_then(|cache| cache.get6(bh, &mut flow)) {
+    if let Some(route) = cache.routes().and_then(|routes| routes.get6(bh, &mut flow)) {
         return socket.send6(bh, route, skb, &flow, ds);
     }
     if !source.is_unspecified() && !socket.owns6(bh, source) {
-        memory.forget_source();
+        cache.forget_source();
         flow.set_source(core::net::Ipv6Addr::UNSPECIFIED);
     }
     let route = socket.route6(bh, &mut flow)?;
-    if let Some(cache) = memory.routes() {
-        cache.set6(bh, &route, &flow);
+    if let Some(routes) = cache.routes() {
+        routes.set6(bh, &route, &flow);
     }
     socket.send6(bh, route, skb, &flow, ds)
 }

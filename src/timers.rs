@@ -9,12 +9,12 @@ use crate::{
         random,
         rcu::{BhGuard, RcuArc, Ref},
         time::Jiffies,
-        timer::{impl_has_timer, new_timer, Expire, Timer},
+        timer::{impl_has_timer, new_timer, Expire, TimerList},
     },
     peer::Peer,
     protocol::{
         constants::{KEEPALIVE_TIMEOUT, MAX_HANDSHAKE_ATTEMPTS, REJECT_AFTER_TIME, REKEY_TIMEOUT},
-        timers::{Action, Host, Timer as Which},
+        timers::{Action, Host, Timer},
     },
     send,
 };
@@ -24,15 +24,15 @@ use kernel::prelude::*;
 #[pin_data]
 pub(crate) struct Timers {
     #[pin]
-    retransmit_handshake: Timer<Peer, 0>,
+    retransmit_handshake: TimerList<Peer, 0>,
     #[pin]
-    send_keepalive: Timer<Peer, 1>,
+    send_keepalive: TimerList<Peer, 1>,
     #[pin]
-    new_handshake: Timer<Peer, 2>,
+    new_handshake: TimerList<Peer, 2>,
     #[pin]
-    zero_key_material: Timer<Peer, 3>,
+    zero_key_material: TimerList<Peer, 3>,
     #[pin]
-    persistent_keepalive: Timer<Peer, 4>,
+    persistent_keepalive: TimerList<Peer, 4>,
 }
 
 impl_has_timer! {
@@ -75,43 +75,43 @@ pub(crate) struct PeerTimers<'a>(pub(crate) Ref<'a, Peer>);
 
 impl Host for PeerTimers<'_> {
     #[inline]
-    fn arm(&self, which: Which, after_ms: u64) {
+    fn arm(&self, timer: Timer, after_ms: u64) {
         let peer = self.0;
         let bh = BhGuard::new();
         if !self.is_running() || peer.is_dead() {
             return;
         }
         let after = Jiffies::from_ms(u32::try_from(after_ms).unwrap_or(u32::MAX));
-        match which {
-            Which::RetransmitHandshake => Timer::<Peer, 0>::arm(&bh, peer, after),
-            Which::SendKeepalive => Timer::<Peer, 1>::arm(&bh, peer, after),
-            Which::NewHandshake => Timer::<Peer, 2>::arm(&bh, peer, after),
-            Which::ZeroKeyMaterial => Timer::<Peer, 3>::arm(&bh, peer, after),
-            Which::PersistentKeepalive => Timer::<Peer, 4>::arm(&bh, peer, after),
+        match timer {
+            Timer::RetransmitHandshake => TimerList::<Peer, 0>::arm(&bh, peer, after),
+            Timer::SendKeepalive => TimerList::<Peer, 1>::arm(&bh, peer, after),
+            Timer::NewHandshake => TimerList::<Peer, 2>::arm(&bh, peer, after),
+            Timer::ZeroKeyMaterial => TimerList::<Peer, 3>::arm(&bh, peer, after),
+            Timer::PersistentKeepalive => TimerList::<Peer, 4>::arm(&bh, peer, after),
         }
     }
 
     #[inline]
-    fn disarm(&self, which: Which) {
+    fn disarm(&self, timer: Timer) {
         let timers = &self.0.value().timers;
-        match which {
-            Which::RetransmitHandshake => timers.retransmit_handshake.disarm(),
-            Which::SendKeepalive => timers.send_keepalive.disarm(),
-            Which::NewHandshake => timers.new_handshake.disarm(),
-            Which::ZeroKeyMaterial => timers.zero_key_material.disarm(),
-            Which::PersistentKeepalive => timers.persistent_keepalive.disarm(),
+        match timer {
+            Timer::RetransmitHandshake => timers.retransmit_handshake.disarm(),
+            Timer::SendKeepalive => timers.send_keepalive.disarm(),
+            Timer::NewHandshake => timers.new_handshake.disarm(),
+            Timer::ZeroKeyMaterial => timers.zero_key_material.disarm(),
+            Timer::PersistentKeepalive => timers.persistent_keepalive.disarm(),
         }
     }
 
     #[inline]
-    fn is_armed(&self, which: Which) -> bool {
+    fn is_armed(&self, timer: Timer) -> bool {
         let timers = &self.0.value().timers;
-        match which {
-            Which::RetransmitHandshake => timers.retransmit_handshake.is_armed(),
-            Which::SendKeepalive => timers.send_keepalive.is_armed(),
-            Which::NewHandshake => timers.new_handshake.is_armed(),
-            Which::ZeroKeyMaterial => timers.zero_key_material.is_armed(),
-            Which::PersistentKeepalive => timers.persistent_keepalive.is_armed(),
+        match timer {
+            Timer::RetransmitHandshake => timers.retransmit_handshake.is_armed(),
+            Timer::SendKeepalive => timers.send_keepalive.is_armed(),
+            Timer::NewHandshake => timers.new_handshake.is_armed(),
+            Timer::ZeroKeyMaterial => timers.zero_key_material.is_armed(),
+            Timer::PersistentKeepalive => timers.persistent_keepalive.is_armed(),
         }
     }
 
@@ -126,9 +126,9 @@ impl Host for PeerTimers<'_> {
 }
 
 /// Runs in softirq context.
-fn expired(peer: RcuArc<Peer>, which: Which) {
+fn expired(peer: RcuArc<Peer>, timer: Timer) {
     let host = PeerTimers(peer.borrow());
-    match peer.timer_state.expired(&host, which) {
+    match peer.timer_state.expired(&host, timer) {
         Action::None => (),
         Action::SendKeepalive { another } => {
             send::keepalive(&peer);
@@ -172,30 +172,30 @@ fn say(peer: &RcuArc<Peer>, what: Expired) {
 
 impl Expire<0> for Peer {
     fn expired(this: RcuArc<Self>) {
-        expired(this, Which::RetransmitHandshake);
+        expired(this, Timer::RetransmitHandshake);
     }
 }
 
 impl Expire<1> for Peer {
     fn expired(this: RcuArc<Self>) {
-        expired(this, Which::SendKeepalive);
+        expired(this, Timer::SendKeepalive);
     }
 }
 
 impl Expire<2> for Peer {
     fn expired(this: RcuArc<Self>) {
-        expired(this, Which::NewHandshake);
+        expired(this, Timer::NewHandshake);
     }
 }
 
 impl Expire<3> for Peer {
     fn expired(this: RcuArc<Self>) {
-        expired(this, Which::ZeroKeyMaterial);
+        expired(this, Timer::ZeroKeyMaterial);
     }
 }
 
 impl Expire<4> for Peer {
     fn expired(this: RcuArc<Self>) {
-        expired(this, Which::PersistentKeepalive);
+        expired(this, Timer::PersistentKeepalive);
     }
 }

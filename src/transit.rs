@@ -10,7 +10,7 @@ use crate::{
     device::{Config, Dev, Device},
     handshake,
     judgement::{
-        self, Bind, Culprit, Errno, Facts, Owner, PortOrigin, Refusal, Target, Version, Wish,
+        self, Bind, Culprit, Errno, Facts, Owner, PortOrigin, Refusal, Requested, Target, Version,
     },
     kernel::{
         caps::{self, Caller},
@@ -19,10 +19,10 @@ use crate::{
         errno::{EADDRINUSE, ENOBUFS, ENONET},
         genl::{Attr, Extack, Request},
         net::{self, Net},
-        netdev::Rtnl,
         once::impl_has_static,
         rcu::{self, RcuArc},
-        sysctl::{NetSwitch, Switch},
+        rtnl::Rtnl,
+        sysctl::{NetSysctl, SysctlPath},
         udp::{self, Denied, MaySend, Sockets},
         waiter::Waiter,
     },
@@ -64,13 +64,13 @@ pub(crate) fn new_generation() -> u64 {
 
 /// Whether credentials count in a namespace, for its owner to say:
 /// `net.wireguard.transit_credentials`.
-pub(crate) struct Credentials;
+pub(crate) struct CredentialsSysctl;
 
 impl_has_static! {
-    Credentials: NetSwitch<Credentials>;
+    CredentialsSysctl: NetSysctl<CredentialsSysctl>;
 }
 
-impl Switch for Credentials {
+impl SysctlPath for CredentialsSysctl {
     const FOLDER: &'static CStr = c"net/wireguard";
     const NAME: &'static CStr = c"transit_credentials";
 }
@@ -99,7 +99,7 @@ fn note_sockets(dev: &Dev, rtnl: &Rtnl, config: &mut Config, sockets: &Arc<Socke
 
 /// Has an interface that goes up send by its sockets, which are made unless they are open.
 pub(crate) fn open(dev: &Dev, rtnl: &Rtnl, config: &mut Config) -> Result {
-    let net = dev.link_net(rtnl).ok_or(ENONET)?;
+    let net = dev.transit_net(rtnl).ok_or(ENONET)?;
     let (sockets, new) = match &config.sockets {
         Some(sockets) => (sockets.clone(), false),
         None => {
@@ -150,7 +150,7 @@ pub(crate) fn cancel_waiting(config: &Config, peer: &RcuArc<Peer>) {
 }
 
 /// What a request says about sockets.
-pub(crate) struct Change<'a> {
+pub(crate) struct SocketRequest<'a> {
     net: Option<Net>,
     port: Option<(u16, Attr<'a>)>,
     mark: Option<(u32, Attr<'a>)>,
@@ -178,7 +178,7 @@ fn errno_of(errno: Errno) -> Error {
     }
 }
 
-impl<'a> Change<'a> {
+impl<'a> SocketRequest<'a> {
     /// Reads it from a request. Descriptors and processes are looked up here, once, so that what
     /// is judged is what is used.
     pub(crate) fn of(request: &Request<'a>) -> Result<Self> {
@@ -246,12 +246,12 @@ impl<'a> Change<'a> {
     }
 
     /// What is judged, given the namespace that the device has and the one that results.
-    fn wish(&self, before: Option<&Net>, net: Option<&Net>) -> Wish {
+    fn wish(&self, before: Option<&Net>, net: Option<&Net>) -> Requested {
         let facts = |version| {
             let (socket, _) = self.credential(version)?;
             Some(socket.facts(version, net))
         };
-        Wish {
+        Requested {
             net: self.net.as_ref().map(|new| match before {
                 Some(old) if old.same(new) => Target::Same,
                 _ => Target::Other,
@@ -311,12 +311,12 @@ impl<'a> Change<'a> {
 
 /// What the judgement asks about the sender and the transit namespace that results. Rights are asked
 /// for once, since a "no" may be logged.
-struct Sender<'a> {
+struct SenderFacts<'a> {
     caller: Caller<'a>,
     net: Option<&'a Net>,
 }
 
-impl Facts for Sender<'_> {
+impl Facts for SenderFacts<'_> {
     fn administers(&mut self) -> bool {
         self.net.is_some_and(|net| self.caller.may_administer(net))
     }
@@ -335,7 +335,7 @@ impl Facts for Sender<'_> {
     }
 
     fn credentials_count(&self) -> bool {
-        self.net.is_some_and(NetSwitch::<Credentials>::is_on)
+        self.net.is_some_and(NetSysctl::<CredentialsSysctl>::is_on)
     }
 
     fn has_ipv6(&self) -> bool {
@@ -362,11 +362,11 @@ pub(crate) fn apply<'a>(
     dev: &Dev,
     rtnl: &Rtnl,
     config: &mut Config,
-    change: Change<'a>,
+    change: SocketRequest<'a>,
     caller: Caller<'_>,
     extack: Extack<'a>,
 ) -> Result {
-    let before = dev.link_net(rtnl);
+    let before = dev.transit_net(rtnl);
     let net = change.net.as_ref().or(before.as_ref());
     let wish = change.wish(before.as_ref(), net);
     let is_running = dev.netdev().is_running();
@@ -375,7 +375,7 @@ pub(crate) fn apply<'a>(
         before.is_some(),
         is_running,
         &wish,
-        &mut Sender { caller, net },
+        &mut SenderFacts { caller, net },
     )
     .map_err(|refusal| change.refuse(refusal, extack))?;
     let Some(net) = net else {
@@ -384,11 +384,11 @@ pub(crate) fn apply<'a>(
 
     // Everything that can fail, before anything changes.
     let buyer = match plan.sockets {
-        judgement::Sockets::New(how) => how.owner,
-        judgement::Sockets::Keep | judgement::Sockets::WhenUp => Owner::Root,
+        judgement::SocketPlan::New(how) => how.owner,
+        judgement::SocketPlan::Keep | judgement::SocketPlan::WhenUp => Owner::Root,
     };
     change.probe(net, buyer, extack)?;
-    if let judgement::Sockets::New(Bind {
+    if let judgement::SocketPlan::New(Bind {
         owner: Owner::Caller,
         port,
         ..
@@ -400,14 +400,15 @@ pub(crate) fn apply<'a>(
         }
     }
     let new = match plan.sockets {
-        judgement::Sockets::New(how) => {
+        judgement::SocketPlan::New(how) => {
             let made = bind(dev, net, how);
             Some(made.map_err(|denied| explain(denied, how.owner, extack))?)
         }
-        judgement::Sockets::Keep | judgement::Sockets::WhenUp => None,
+        judgement::SocketPlan::Keep | judgement::SocketPlan::WhenUp => None,
     };
     let mark = plan.state.applied_mark();
-    let replaces = plan.sockets != judgement::Sockets::Keep || mark != config.state.applied_mark();
+    let replaces =
+        plan.sockets != judgement::SocketPlan::Keep || mark != config.state.applied_mark();
     let generation = if replaces {
         new_generation()
     } else {
@@ -429,7 +430,7 @@ pub(crate) fn apply<'a>(
     config.state = plan.state;
     config.transit_generation = generation;
     if plan.moves {
-        dev.set_link_net(rtnl, net);
+        dev.set_transit_net(rtnl, net);
         if before.is_none() {
             dev.netdev().set_carrier(rtnl, true);
         }
@@ -441,7 +442,7 @@ pub(crate) fn apply<'a>(
     }
     match (&new, plan.sockets) {
         (Some(sockets), _) => note_sockets(dev, rtnl, config, sockets),
-        (None, judgement::Sockets::WhenUp) => config.sockets = None,
+        (None, judgement::SocketPlan::WhenUp) => config.sockets = None,
         (None, _) => (),
     }
     if plan.forgets_routes {

@@ -15,10 +15,10 @@ mod rules;
 
 use cases::{bad_credentials, each_case, each_credential, Case, World, PICKED};
 use wireguard_protocol::judgement::{
-    Credential, Owner, Plan, PortOrigin, Refusal, Sockets, Target, Wish,
+    Credential, Owner, Plan, PortOrigin, Refusal, Requested, SocketPlan, Target,
 };
 
-const NOTHING: Wish = Wish {
+const NOTHING: Requested = Requested {
     net: None,
     port: None,
     mark: None,
@@ -65,7 +65,7 @@ fn without_right_and_credentials_nothing_changes_outside() {
             return;
         }
         if let Ok(plan) = case.verdict() {
-            assert_eq!(plan.sockets, Sockets::Keep, "{case:?}");
+            assert_eq!(plan.sockets, SocketPlan::Keep, "{case:?}");
             assert!(!plan.moves, "{case:?}");
             assert_eq!(plan.state.port, case.state.port, "{case:?}");
             assert_eq!(plan.state.owner, case.state.owner, "{case:?}");
@@ -83,7 +83,7 @@ fn half_of_the_credentials_are_none() {
     each_case(|case| {
         let both = case.wish.v4.is_some() && (case.wish.v6.is_some() || !case.world.has_ipv6);
         if let (false, false, Ok(plan)) = (case.world.administers, both, case.verdict()) {
-            assert_eq!(plan.sockets, Sockets::Keep, "{case:?}");
+            assert_eq!(plan.sockets, SocketPlan::Keep, "{case:?}");
         }
     });
 }
@@ -93,7 +93,7 @@ fn credentials_of_another_sender_are_none() {
     each_case(|case| {
         let lent = !case.world.administers && !case.world.is_the_opener;
         if let (true, Ok(plan)) = (lent, case.verdict()) {
-            assert_eq!(plan.sockets, Sockets::Keep, "{case:?}");
+            assert_eq!(plan.sockets, SocketPlan::Keep, "{case:?}");
         }
     });
 }
@@ -107,7 +107,7 @@ fn more_rights_refuse_nothing() {
     ];
     // What the kernel could refuse yet, since the port is taken.
     let insists = |plan: Plan| match plan.sockets {
-        Sockets::New(bind) => bind.port != 0 && !bind.may_repick,
+        SocketPlan::New(bind) => bind.port != 0 && !bind.may_repick,
         _ => false,
     };
     each_case(|case| {
@@ -169,7 +169,7 @@ fn a_mark_is_kept_and_said_to_be_off_the_packets() {
 #[test]
 fn a_mark_that_is_on_no_packets_is_anybodys() {
     each_case(|case| {
-        let wish = Wish {
+        let wish = Requested {
             mark: case.wish.mark,
             ..NOTHING
         };
@@ -188,12 +188,12 @@ fn privileged_ports_take_the_right() {
             return;
         };
         let port = match plan.sockets {
-            Sockets::Keep => return,
-            Sockets::New(bind) => {
+            SocketPlan::Keep => return,
+            SocketPlan::New(bind) => {
                 assert_eq!(bind.port, plan.state.port, "{case:?}");
                 bind.port
             }
-            Sockets::WhenUp => plan.state.port,
+            SocketPlan::WhenUp => plan.state.port,
         };
         let takes_right = port != 0 && case.world.is_privileged(port);
         assert!(!takes_right || case.world.may_bind_privileged, "{case:?}");
@@ -212,7 +212,7 @@ fn a_port_that_was_asked_for_is_never_picked_again() {
             let port = case.wish.port.unwrap_or(case.state.port);
             assert_eq!(plan.state.port, port, "{case:?}");
             assert_eq!(plan.state.port_origin, PortOrigin::Asked, "{case:?}");
-            if let Sockets::New(bind) = plan.sockets {
+            if let SocketPlan::New(bind) = plan.sockets {
                 assert_eq!(bind.port, port, "{case:?}");
                 assert!(port == 0 || !bind.may_repick, "{case:?}");
             }
@@ -225,7 +225,7 @@ fn a_port_that_was_asked_for_is_never_picked_again() {
 #[test]
 fn no_change_needs_no_right() {
     each_case(|case| {
-        let Wish {
+        let Requested {
             net,
             port,
             mark,
@@ -240,7 +240,7 @@ fn no_change_needs_no_right() {
             return;
         }
         match case.verdict() {
-            Ok(plan) => assert_eq!(plan.sockets, Sockets::Keep, "{case:?}"),
+            Ok(plan) => assert_eq!(plan.sockets, SocketPlan::Keep, "{case:?}"),
             Err(refusal) => panic!("{refusal:?}: {case:?}"),
         }
     });
@@ -277,7 +277,7 @@ fn the_port_that_it_has_is_no_change() {
         assert_eq!(asked, asked_without, "{case:?}");
         let without = without.map(|mut plan| {
             plan.state.port_origin = PortOrigin::Asked;
-            if let Sockets::New(bind) = &mut plan.sockets {
+            if let SocketPlan::New(bind) = &mut plan.sockets {
                 bind.may_repick = false;
             }
             plan
@@ -335,7 +335,7 @@ fn the_same_wish_again_is_no_change() {
         if first.moves {
             again.wish.net = Some(Target::Same);
         }
-        if matches!(first.sockets, Sockets::New(_)) && first.state.port == 0 {
+        if matches!(first.sockets, SocketPlan::New(_)) && first.state.port == 0 {
             again.state.port = PICKED;
         }
         let second = match again.verdict() {
@@ -344,7 +344,7 @@ fn the_same_wish_again_is_no_change() {
         };
         assert!(!second.moves, "{case:?}");
         if case.wish.port != Some(0) {
-            assert_eq!(second.sockets, Sockets::Keep, "{case:?}");
+            assert_eq!(second.sockets, SocketPlan::Keep, "{case:?}");
             let expected = told_of_marks(Plan {
                 state: again.state,
                 ..second
@@ -411,9 +411,9 @@ fn sockets_are_the_callers_where_they_are_bought() {
             return;
         };
         match plan.sockets {
-            Sockets::Keep => assert_eq!(plan.state.owner, case.state.owner, "{case:?}"),
-            Sockets::WhenUp => assert_eq!(plan.state.owner, Owner::Root, "{case:?}"),
-            Sockets::New(bind) => {
+            SocketPlan::Keep => assert_eq!(plan.state.owner, case.state.owner, "{case:?}"),
+            SocketPlan::WhenUp => assert_eq!(plan.state.owner, Owner::Root, "{case:?}"),
+            SocketPlan::New(bind) => {
                 assert_eq!(bind.owner, plan.state.owner, "{case:?}");
                 let bought = !case.world.administers;
                 assert_eq!(bind.owner == Owner::Caller, bought, "{case:?}");
@@ -428,11 +428,11 @@ fn bought_sockets_are_made_at_once() {
         let Ok(plan) = case.verdict() else {
             return;
         };
-        let replaces = plan.sockets != Sockets::Keep;
+        let replaces = plan.sockets != SocketPlan::Keep;
         if replaces && (case.is_running || !case.world.administers) {
-            assert!(matches!(plan.sockets, Sockets::New(_)), "{case:?}");
+            assert!(matches!(plan.sockets, SocketPlan::New(_)), "{case:?}");
         } else if replaces {
-            assert_eq!(plan.sockets, Sockets::WhenUp, "{case:?}");
+            assert_eq!(plan.sockets, SocketPlan::WhenUp, "{case:?}");
         }
     });
 }

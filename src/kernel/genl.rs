@@ -1,441 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Generic netlink: a family with one command that dumps and one that sets.
+//! Generic netlink: a family with one command that sets and two that dump.
 //!
 //! C headers: `include/net/genetlink.h`, `include/net/netlink.h`, `include/uapi/linux/netlink.h`.
 
+mod attr;
+mod message;
+mod policy;
+mod request;
+mod secret;
+
+pub(crate) use {
+    attr::Attr,
+    message::{Message, Messages, Reader},
+    policy::Policy,
+    request::{DeviceId, Extack, Request, SocketNet},
+    secret::EACH,
+};
+
 use super::{
     bindings,
-    caps::Caller,
-    net::{Net, User},
-    netdev::{Dev, Driver, Found, NetDevice, Rtnl},
+    netdev::{Dev, Driver},
     once::{Claim, Claimed, HasStatic},
 };
-use core::{
-    cell::UnsafeCell,
-    marker::PhantomData,
-    mem::MaybeUninit,
-    ptr::{self, NonNull},
-    slice,
-};
+use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit, ptr};
 use kernel::{
     error::{from_result, to_result},
     prelude::*,
     str::CStr,
 };
-
-/// What an attribute must look like. The kernel checks requests against it before we see them.
-#[repr(transparent)]
-pub(crate) struct Policy(bindings::nla_policy);
-
-// SAFETY: Constant data.
-unsafe impl Sync for Policy {}
-
-impl Policy {
-    const fn plain(kind: u32, len: u16) -> Self {
-        // SAFETY: All zeroes are valid: a policy that accepts nothing.
-        let mut policy: bindings::nla_policy = unsafe { MaybeUninit::zeroed().assume_init() };
-        policy.type_ = kind as u8;
-        policy.len = len;
-        Self(policy)
-    }
-
-    /// Not accepted.
-    pub(crate) const fn none() -> Self {
-        Self::plain(bindings::NLA_REJECT, 0).with_message(c"not an attribute that can be set")
-    }
-
-    const fn with_message(mut self, message: &'static core::ffi::CStr) -> Self {
-        self.0.__bindgen_anon_1.reject_message = message.as_ptr().cast();
-        self
-    }
-
-    /// One byte.
-    pub(crate) const fn u8() -> Self {
-        Self::plain(bindings::NLA_U8, 0)
-    }
-
-    /// Two bytes.
-    pub(crate) const fn u16() -> Self {
-        Self::plain(bindings::NLA_U16, 0)
-    }
-
-    /// Four bytes.
-    pub(crate) const fn u32() -> Self {
-        Self::plain(bindings::NLA_U32, 0)
-    }
-
-    /// Eight bytes.
-    pub(crate) const fn u64() -> Self {
-        Self::plain(bindings::NLA_U64, 0)
-    }
-
-    /// No content: it is there or not.
-    pub(crate) const fn flag() -> Self {
-        Self::plain(bindings::NLA_FLAG, 0)
-    }
-
-    /// Four bytes, of which no bit but those in `mask` is set.
-    pub(crate) const fn flags(mask: u32) -> Self {
-        let mut policy = Self::u32();
-        policy.0.validation_type = bindings::nla_policy_validation_NLA_VALIDATE_MASK as u8;
-        policy.0.__bindgen_anon_1.mask = mask;
-        policy
-    }
-
-    /// Exactly `len` bytes.
-    pub(crate) const fn exact(len: u16) -> Self {
-        let mut policy = Self::plain(bindings::NLA_BINARY, len);
-        // The range is one of lengths. `len` is not looked at then.
-        policy.0.__bindgen_anon_1.__bindgen_anon_1.min = len as i16;
-        policy.0.__bindgen_anon_1.__bindgen_anon_1.max = len as i16;
-        policy.0.validation_type = bindings::nla_policy_validation_NLA_VALIDATE_RANGE as u8;
-        policy
-    }
-
-    /// At least `len` bytes.
-    pub(crate) const fn at_least(len: u16) -> Self {
-        let mut policy = Self::plain(bindings::NLA_BINARY, 0);
-        policy.0.validation_type = bindings::nla_policy_validation_NLA_VALIDATE_MIN as u8;
-        policy.0.__bindgen_anon_1.__bindgen_anon_1.min = len as i16;
-        policy
-    }
-
-    /// A terminated string of up to `len` bytes.
-    pub(crate) const fn string(len: u16) -> Self {
-        Self::plain(bindings::NLA_NUL_STRING, len)
-    }
-
-    /// A list of attribute sets.
-    pub(crate) const fn list_of(sets: &'static [Policy]) -> Self {
-        let mut policy = Self::plain(bindings::NLA_NESTED_ARRAY, (sets.len() - 1) as u16);
-        policy.0.__bindgen_anon_1.nested_policy = sets.as_ptr().cast();
-        policy
-    }
-}
-
-/// An attribute of a request: its header, and as much after it as that says.
-#[derive(Clone, Copy)]
-pub(crate) struct Attr<'a>(&'a [u8]);
-
-const HEADER: usize = size_of::<bindings::nlattr>();
-/// Of the headers before a request's first attribute.
-const HEADERS: usize = size_of::<bindings::nlmsghdr>() + size_of::<bindings::genlmsghdr>();
-
-fn number_of(kind: u16) -> u32 {
-    u32::from(kind) & !(bindings::NLA_F_NESTED | bindings::NLA_F_NET_BYTEORDER)
-}
-
-impl<'a> Attr<'a> {
-    /// The attribute at the start of `bytes`, and how many bytes it takes with padding.
-    fn parse(bytes: &'a [u8]) -> Option<(Self, usize)> {
-        let len = usize::from(u16::from_ne_bytes(*bytes.first_chunk()?));
-        let attr = bytes.get(..len).filter(|attr| attr.len() >= HEADER)?;
-        Some((Self(attr), len.checked_add(3)? & !3))
-    }
-
-    /// Its number, with flags.
-    fn kind(self) -> u16 {
-        let kind = self.0.get(2..).and_then(|bytes| bytes.first_chunk());
-        kind.map_or(0, |kind| u16::from_ne_bytes(*kind))
-    }
-
-    /// Its content.
-    pub(crate) fn bytes(self) -> &'a [u8] {
-        self.0.get(HEADER..).unwrap_or(&[])
-    }
-
-    fn array<const N: usize>(self) -> Option<[u8; N]> {
-        self.bytes().try_into().ok()
-    }
-
-    /// A number of one byte.
-    pub(crate) fn u8(self) -> Result<u8> {
-        self.array().map(u8::from_ne_bytes).ok_or(EINVAL)
-    }
-
-    /// A number of two bytes.
-    pub(crate) fn u16(self) -> Result<u16> {
-        self.array().map(u16::from_ne_bytes).ok_or(EINVAL)
-    }
-
-    /// A number of four bytes.
-    pub(crate) fn u32(self) -> Result<u32> {
-        self.array().map(u32::from_ne_bytes).ok_or(EINVAL)
-    }
-
-    /// What it is, by number.
-    pub(crate) fn number(self) -> u32 {
-        number_of(self.kind())
-    }
-
-    /// The attributes inside.
-    pub(crate) fn children(self) -> Attrs<'a> {
-        Attrs(self.bytes())
-    }
-
-    /// The attributes inside by number; of several with one number the last. `EINVAL`: it is not
-    /// marked as having attributes inside.
-    pub(crate) fn set<const N: usize>(self) -> Result<[Option<Attr<'a>>; N]> {
-        if u32::from(self.kind()) & bindings::NLA_F_NESTED == 0 {
-            return Err(EINVAL);
-        }
-        let mut set = [None; N];
-        for attr in self.children() {
-            if let Some(place) = set.get_mut(attr.number() as usize) {
-                *place = Some(attr);
-            }
-        }
-        Ok(set)
-    }
-}
-
-/// Walks attributes that follow each other.
-pub(crate) struct Attrs<'a>(&'a [u8]);
-
-impl<'a> Iterator for Attrs<'a> {
-    type Item = Attr<'a>;
-
-    fn next(&mut self) -> Option<Attr<'a>> {
-        let (attr, len) = Attr::parse(self.0)?;
-        self.0 = self.0.get(len..).unwrap_or(&[]);
-        Some(attr)
-    }
-}
-
-/// A lifetime that is neither stretched nor shrunk.
-type Exactly<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
-
-/// Where the reason for a refusal goes, until the request of `'a` has been answered.
-#[derive(Clone, Copy)]
-pub(crate) struct Extack<'a>(*mut bindings::netlink_ext_ack, Exactly<'a>);
-
-impl<'a> Extack<'a> {
-    /// Says `message`, which goes to the sender with the error, or as a warning with success.
-    pub(crate) fn say(self, message: &'static CStr) {
-        // SAFETY: Null or valid for `'a`; the message is static.
-        if let Some(extack) = unsafe { self.0.as_mut() } {
-            extack._msg = message.as_char_ptr();
-        }
-    }
-
-    /// The same, pointing at the attribute in question.
-    pub(crate) fn say_of(self, attr: Attr<'a>, message: &'static CStr) {
-        self.say(message);
-        // SAFETY: As above; the attribute lives as long, and is not looked into.
-        if let Some(extack) = unsafe { self.0.as_mut() } {
-            extack.bad_attr = attr.0.as_ptr().cast();
-        }
-    }
-}
-
-/// A request, which is answered after `'a`.
-pub(crate) struct Request<'a> {
-    skb: *mut bindings::sk_buff,
-    info: &'a bindings::genl_info,
-    max: u32,
-    _exactly: Exactly<'a>,
-}
-
-impl<'a> Request<'a> {
-    /// Attribute number `number`.
-    pub(crate) fn attr(&self, number: u32) -> Option<Attr<'a>> {
-        if number > self.max {
-            return None;
-        }
-        // SAFETY: The table has an entry for every number up to the highest one of the policy; an entry
-        // is null or points, as into all of the message, at an attribute that the kernel has found to be
-        // as long as it says.
-        let bytes = unsafe {
-            let attr = NonNull::new(*self.info.attrs.add(number as usize))?.as_ptr();
-            slice::from_raw_parts(attr.cast::<u8>(), (*attr).nla_len.into())
-        };
-        Attr::parse(bytes).map(|(attr, _)| attr)
-    }
-
-    /// Who sent it.
-    pub(crate) fn caller(&self) -> Caller<'a> {
-        // SAFETY: The message is being handled, in its sender's context.
-        unsafe { Caller::new(self.skb) }
-    }
-
-    /// Where to say why it is refused.
-    pub(crate) fn extack(&self) -> Extack<'a> {
-        Extack(self.info.extack, PhantomData)
-    }
-
-    /// The device that the request is about, in the namespace of the sender's socket.
-    pub(crate) fn device<D: Driver>(&self, which: Which<'_>) -> Result<Found<D>> {
-        // SAFETY: The message has a socket, which has a namespace.
-        unsafe { which.find((*self.skb).sk) }
-    }
-
-    /// Where the devices are that the sender may ask for.
-    pub(crate) fn home(&self) -> Home<'a> {
-        // SAFETY: The message has a socket, which has a namespace.
-        Home(
-            unsafe { bindings::wg_sock_net((*self.skb).sk) },
-            PhantomData,
-        )
-    }
-}
-
-/// In the path to a secret: each attribute of a list.
-pub(crate) const EACH: u32 = u32::MAX;
-
-/// Wipes, of the attributes in `len` bytes from `at`, the contents of those that `path` leads to; an
-/// empty one leads here.
-///
-/// # Safety
-///
-/// These bytes may be written, and nobody has a reference to any of them.
-unsafe fn wipe(mut at: *mut u8, mut len: usize, path: &[u32]) {
-    let Some((&number, rest)) = path.split_first() else {
-        // SAFETY: By the contract.
-        return unsafe { bindings::wg_memzero_explicit(at.cast(), len) };
-    };
-    while len >= HEADER {
-        // SAFETY: The bytes of a header are left.
-        let header = unsafe { at.cast::<bindings::nlattr>().read_unaligned() };
-        let size = usize::from(header.nla_len);
-        if size < HEADER || size > len {
-            return;
-        }
-        // SAFETY: As many bytes as the attribute says are left, its header included, and the next
-        // begins within what is left, or at its end.
-        unsafe {
-            if number == EACH || number == number_of(header.nla_type) {
-                wipe(at.add(HEADER), size.wrapping_sub(HEADER), rest);
-            }
-            let step = (size.saturating_add(3) & !3).min(len);
-            at = at.add(step);
-            len = len.wrapping_sub(step);
-        }
-    }
-}
-
-/// The namespace of a sender's socket, over which the sender was found to have rights.
-pub(crate) struct Home<'a>(*const bindings::net, PhantomData<&'a ()>);
-
-impl Home<'_> {
-    /// Whether it is `net`.
-    pub(crate) fn is(&self, net: &Net) -> bool {
-        ptr::eq(net.as_ptr(), self.0)
-    }
-
-    /// The number by which it knows `net`, if it has one for it.
-    pub(crate) fn id_of(&self, net: &Net) -> Option<i32> {
-        // SAFETY: It is the namespace of a socket that is open, and `net` is alive.
-        let id = unsafe { bindings::peernet2id(self.0, net.as_ptr()) };
-        (id >= 0).then_some(id)
-    }
-
-    /// `ENODEV` if the device has moved away since it was found, to where the sender need not have any
-    /// rights.
-    pub(crate) fn check(&self, dev: &NetDevice, _rtnl: &Rtnl) -> Result {
-        // SAFETY: The device is valid; under RTNL it stays where it is.
-        if ptr::eq(unsafe { bindings::wg_dev_net(dev.as_ptr()) }, self.0) {
-            Ok(())
-        } else {
-            Err(ENODEV)
-        }
-    }
-}
-
-/// Who reads a dump.
-#[derive(Clone, Copy)]
-pub(crate) struct Reader<'a>(*const bindings::sk_buff, PhantomData<&'a ()>);
-
-/// How a device is named.
-pub(crate) enum Which<'a> {
-    Index(u32),
-    Name(&'a [u8]),
-}
-
-impl Which<'_> {
-    /// # Safety
-    ///
-    /// `sk` is valid.
-    unsafe fn find<D: Driver>(self, sk: *mut bindings::sock) -> Result<Found<D>> {
-        // SAFETY: By the contract; a socket's namespace lives as long as the socket.
-        unsafe {
-            let net = bindings::wg_sock_net(sk);
-            match self {
-                Which::Index(index) => Found::by_index(net, index),
-                Which::Name(name) => {
-                    let name = CStr::from_bytes_until_nul(name).map_err(|_| EINVAL)?;
-                    Found::by_name(net, name)
-                }
-            }
-        }
-    }
-}
-
-/// A message that is being written. Full: `EMSGSIZE`.
-pub(crate) struct Message<'a>(*mut bindings::sk_buff, PhantomData<&'a mut ()>);
-
-impl Message<'_> {
-    /// Adds an attribute of bytes.
-    pub(crate) fn put(&mut self, number: u32, bytes: &[u8]) -> Result {
-        let len = i32::try_from(bytes.len()).map_err(|_| EMSGSIZE)?;
-        // SAFETY: The message is ours to write, the slice is valid for its length.
-        to_result(unsafe { bindings::nla_put(self.0, number as i32, len, bytes.as_ptr().cast()) })
-    }
-
-    /// Adds an attribute without content.
-    pub(crate) fn put_flag(&mut self, number: u32) -> Result {
-        self.put(number, &[])
-    }
-
-    /// Adds the number of a user, as the user namespace of the reader's socket has it.
-    pub(crate) fn put_user(&mut self, number: u32, user: User, reader: Reader<'_>) -> Result {
-        // SAFETY: The reader's message is valid, and has a socket.
-        let uid = unsafe { bindings::wg_netlink_uid(reader.0, user.0) };
-        self.put_u32(number, uid)
-    }
-
-    /// Adds a number of one byte.
-    pub(crate) fn put_u8(&mut self, number: u32, value: u8) -> Result {
-        self.put(number, &[value])
-    }
-
-    /// Adds a number of two bytes.
-    pub(crate) fn put_u16(&mut self, number: u32, value: u16) -> Result {
-        self.put(number, &value.to_ne_bytes())
-    }
-
-    /// Adds a number of four bytes.
-    pub(crate) fn put_u32(&mut self, number: u32, value: u32) -> Result {
-        self.put(number, &value.to_ne_bytes())
-    }
-
-    /// Adds a number of eight bytes, aligned by an attribute `pad` where the machine needs it.
-    pub(crate) fn put_u64(&mut self, number: u32, value: u64, pad: u32) -> Result {
-        // SAFETY: The message is ours to write.
-        to_result(unsafe { bindings::wg_nla_put_u64(self.0, number as i32, value, pad as i32) })
-    }
-
-    /// Adds an attribute with what `fill` adds inside. If that fails, nothing is added.
-    pub(crate) fn nest<R>(
-        &mut self,
-        number: u32,
-        fill: impl FnOnce(&mut Self) -> Result<R>,
-    ) -> Result<R> {
-        // SAFETY: The message is ours to write; what is begun is ended or taken back.
-        unsafe {
-            let nest = bindings::wg_nla_nest_start(self.0, number as i32);
-            if nest.is_null() {
-                return Err(EMSGSIZE);
-            }
-            let result = fill(self);
-            match result {
-                Ok(_) => bindings::wg_nla_nest_end(self.0, nest),
-                Err(_) => bindings::wg_nla_nest_cancel(self.0, nest),
-            }
-            result
-        }
-    }
-}
 
 /// How far a dump has come; begins as zeroes.
 #[repr(C)]
@@ -451,7 +44,7 @@ struct DumpContext {
     /// Number of the device in its namespace.
     index: u32,
     /// Its address, to be compared only.
-    which: usize,
+    address: usize,
     cursor: Cursor,
 }
 
@@ -463,7 +56,7 @@ pub(crate) enum Progress {
 }
 
 /// What a family does.
-pub(crate) trait Service: HasStatic<Family<Self>> + Sized + 'static {
+pub(crate) trait FamilyOps: HasStatic<Family<Self>> + Sized + 'static {
     /// The devices that it is about.
     type Device: Driver;
     /// The family's name.
@@ -484,7 +77,7 @@ pub(crate) trait Service: HasStatic<Family<Self>> + Sized + 'static {
     const SECRETS: &'static [&'static [u32]];
 
     /// Which device a request is about.
-    fn which<'a>(request: &Request<'a>) -> Result<Which<'a>>;
+    fn device_id<'a>(request: &Request<'a>) -> Result<DeviceId<'a>>;
     /// Writes one message of a dump. The number returned tells one state of the device from the
     /// next: when it changes during a dump, the reader is told.
     fn get(
@@ -497,41 +90,12 @@ pub(crate) trait Service: HasStatic<Family<Self>> + Sized + 'static {
     /// Carries a request out.
     fn set(request: &Request<'_>) -> Result;
     /// Writes as many messages of a list as fit. `EMSGSIZE`: there are more to come.
-    fn list(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messages<'_>) -> Result;
+    fn list(socket_net: SocketNet<'_>, cursor: &mut Cursor, messages: &mut Messages<'_>) -> Result;
 }
 
-/// Messages of a dump, as many as fit.
-pub(crate) struct Messages<'a> {
-    skb: *mut bindings::sk_buff,
-    cb: *mut bindings::netlink_callback,
-    family: *const bindings::genl_family,
-    command: u8,
-    _dump: PhantomData<&'a mut ()>,
-}
-
-impl Messages<'_> {
-    /// Adds one with what `fill` adds to it. If that fails, nothing is added. `EMSGSIZE`: it is full.
-    pub(crate) fn add(
-        &mut self,
-        fill: impl FnOnce(&mut Message<'_>, Reader<'_>) -> Result,
-    ) -> Result {
-        // SAFETY: The dump is being written, by us; what is begun is ended or taken back.
-        unsafe {
-            let flags = bindings::NLM_F_MULTI as i32;
-            let header =
-                bindings::wg_genlmsg_put(self.skb, self.cb, self.family, flags, self.command);
-            if header.is_null() {
-                return Err(EMSGSIZE);
-            }
-            let mut message = Message(self.skb, PhantomData);
-            let result = fill(&mut message, Reader((*self.cb).skb, PhantomData));
-            match result {
-                Ok(()) => bindings::wg_genlmsg_end(self.skb, header),
-                Err(_) => bindings::wg_genlmsg_cancel(self.skb, header),
-            }
-            result
-        }
-    }
+/// The highest number that a policy has an entry for.
+const fn max_of(policy: &[Policy]) -> u32 {
+    (policy.len() - 1) as u32
 }
 
 /// A family as the kernel knows it, in the static of its service.
@@ -539,7 +103,7 @@ impl Messages<'_> {
 /// # Invariants
 ///
 /// While somebody has the `claim` the C structures belong to the kernel.
-pub(crate) struct Family<S: Service> {
+pub(crate) struct Family<S: FamilyOps> {
     family: UnsafeCell<bindings::genl_family>,
     ops: UnsafeCell<[bindings::genl_split_ops; 3]>,
     claim: Claim,
@@ -547,9 +111,9 @@ pub(crate) struct Family<S: Service> {
 }
 
 // SAFETY: The structures are handed to the kernel, which locks for itself.
-unsafe impl<S: Service> Sync for Family<S> {}
+unsafe impl<S: FamilyOps> Sync for Family<S> {}
 
-impl<S: Service> Family<S> {
+impl<S: FamilyOps> Family<S> {
     const CONTEXT_FITS: () =
         assert!(size_of::<DumpContext>() <= size_of::<bindings::netlink_callback__bindgen_ty_1>());
 
@@ -573,7 +137,7 @@ impl<S: Service> Family<S> {
         get.cmd = S::GET;
         get.flags = (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DUMP) as u8;
         get.policy = S::GET_POLICY.as_ptr().cast();
-        get.maxattr = (S::GET_POLICY.len() - 1) as u32;
+        get.maxattr = max_of(S::GET_POLICY);
         get.__bindgen_anon_1.__bindgen_anon_2 =
             bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_2 {
                 start: Some(Self::start),
@@ -583,7 +147,7 @@ impl<S: Service> Family<S> {
         set.cmd = S::SET;
         set.flags = (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DO) as u8;
         set.policy = S::SET_POLICY.as_ptr().cast();
-        set.maxattr = (S::SET_POLICY.len() - 1) as u32;
+        set.maxattr = max_of(S::SET_POLICY);
         set.__bindgen_anon_1.__bindgen_anon_1 =
             bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_1 {
                 pre_doit: None,
@@ -614,7 +178,7 @@ impl<S: Service> Family<S> {
     }
 
     /// Makes the family known to the kernel until the result is dropped. `EBUSY`: it is.
-    pub(crate) fn register(module: &'static ThisModule) -> Result<Serving<S>> {
+    pub(crate) fn register(module: &'static ThisModule) -> Result<Registration<S>> {
         let this = S::get_static();
         let claimed = this.claim.take()?;
         // SAFETY: Not registered, as nobody else got this far, so nobody else looks at it; everything is
@@ -627,34 +191,17 @@ impl<S: Service> Family<S> {
             (*family).set_netnsok(1);
             to_result(bindings::genl_register_family(family))?;
         }
-        Ok(Serving(this, claimed))
+        Ok(Registration(this, claimed))
     }
 
     unsafe extern "C" fn doit(skb: *mut bindings::sk_buff, info: *mut bindings::genl_info) -> i32 {
         from_result(|| {
-            // SAFETY: Both are valid during the call.
-            let request = Request {
-                skb,
-                info: unsafe { &*info },
-                max: (S::SET_POLICY.len() - 1) as u32,
-                _exactly: PhantomData,
-            };
+            // SAFETY: Both are valid during the call; the table is that of the policy.
+            let request = unsafe { Request::new(skb, info, max_of(S::SET_POLICY)) };
             let result = S::set(&request);
             // SAFETY: The message was copied from its sender for us. What referred to its content has
-            // ended with the request; a tap of the kernel's may copy it meanwhile, and gets what was
-            // there or zeroes. The pointer to write by is the message's own.
-            unsafe {
-                let message = (*info).nlhdr;
-                let head = (*skb).head;
-                let first = message
-                    .addr()
-                    .wrapping_sub(head.addr())
-                    .wrapping_add(HEADERS);
-                let len = ((*message).nlmsg_len as usize).saturating_sub(HEADERS);
-                for path in S::SECRETS {
-                    wipe(head.add(first), len, path);
-                }
-            }
+            // ended with the request.
+            unsafe { secret::wipe_request(skb, (*info).nlhdr, S::SECRETS) };
             result.map(|()| 0)
         })
     }
@@ -671,16 +218,12 @@ impl<S: Service> Family<S> {
     unsafe extern "C" fn start(cb: *mut bindings::netlink_callback) -> i32 {
         // SAFETY: The callback is valid and its context ours.
         from_result(|| unsafe {
-            let request = Request {
-                skb: (*cb).skb,
-                info: &*bindings::wg_genl_info_dump(cb),
-                max: (S::GET_POLICY.len() - 1) as u32,
-                _exactly: PhantomData,
-            };
-            let device = request.device::<S::Device>(S::which(&request)?)?;
+            let info = bindings::wg_genl_info_dump(cb);
+            let request = Request::new((*cb).skb, info, max_of(S::GET_POLICY));
+            let device = request.device::<S::Device>(S::device_id(&request)?)?;
             let context = Self::context(cb);
             context.index = device.netdev().index_now();
-            context.which = ptr::from_ref::<Dev<_>>(&device).addr();
+            context.address = ptr::from_ref::<Dev<_>>(&device).addr();
             Ok(0)
         })
     }
@@ -693,14 +236,10 @@ impl<S: Service> Family<S> {
         // reader's socket.
         unsafe {
             let context = Self::context(cb);
-            let request = Request {
-                skb: (*cb).skb,
-                info: &*bindings::wg_genl_info_dump(cb),
-                max: (S::GET_POLICY.len() - 1) as u32,
-                _exactly: PhantomData,
-            };
-            let dev = match request.device::<S::Device>(Which::Index(context.index)) {
-                Ok(dev) if ptr::from_ref::<Dev<_>>(&dev).addr() == context.which => dev,
+            let info = bindings::wg_genl_info_dump(cb);
+            let request = Request::new((*cb).skb, info, max_of(S::GET_POLICY));
+            let dev = match request.device::<S::Device>(DeviceId::Index(context.index)) {
+                Ok(dev) if ptr::from_ref::<Dev<_>>(&dev).addr() == context.address => dev,
                 _ => return ENODEV.to_errno(),
             };
             let flags = bindings::NLM_F_MULTI as i32;
@@ -713,7 +252,7 @@ impl<S: Service> Family<S> {
                 (*cb).seq = seq;
                 bindings::wg_genl_dump_check_consistent(cb, header);
             };
-            let mut message = Message(skb, PhantomData);
+            let mut message = Message::new(skb);
             match S::get(
                 &dev,
                 &request,
@@ -744,15 +283,10 @@ impl<S: Service> Family<S> {
         // the reader's socket.
         unsafe {
             let cursor = &mut Self::context(cb).cursor;
-            let home = Home(bindings::wg_sock_net((*(*cb).skb).sk), PhantomData);
-            let mut messages = Messages {
-                skb,
-                cb,
-                family: S::get_static().family.get(),
-                command: S::LIST,
-                _dump: PhantomData,
-            };
-            match S::list(home, cursor, &mut messages) {
+            let socket_net = SocketNet::new((*(*cb).skb).sk);
+            let family = S::get_static().family.get();
+            let mut messages = Messages::new(skb, cb, family, S::LIST);
+            match S::list(socket_net, cursor, &mut messages) {
                 Ok(()) => 0,
                 Err(EMSGSIZE) if (*skb).len != 0 => (*skb).len as i32,
                 Err(error) => error.to_errno(),
@@ -762,12 +296,12 @@ impl<S: Service> Family<S> {
 }
 
 /// Keeps a [`Family`] registered.
-pub(crate) struct Serving<S: Service>(
+pub(crate) struct Registration<S: FamilyOps>(
     &'static Family<S>,
     #[expect(dead_code, reason = "dropped last")] Claimed,
 );
 
-impl<S: Service> Drop for Serving<S> {
+impl<S: FamilyOps> Drop for Registration<S> {
     fn drop(&mut self) {
         // SAFETY: It was registered. Waits for requests that are being handled.
         unsafe { bindings::genl_unregister_family(self.0.family.get()) };

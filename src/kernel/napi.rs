@@ -75,7 +75,7 @@ impl PollContext<'_> {
 ///
 /// # Invariants
 ///
-/// `napi` is registered with a network device for as long as there is a [`Started`] for the `T` that
+/// `napi` is registered with a network device for as long as there is a [`NapiEnabled`] for the `T` that
 /// it is part of, which is so once at most, as `taken` says. At all other times its state says that
 /// it is scheduled, so that scheduling it touches nothing but that.
 #[pin_data]
@@ -125,7 +125,7 @@ impl<T: HasNapi> Napi<T> {
             return 0;
         }
         // SAFETY: A registered instance is at `OFFSET` of a `T` in an `RcuArc`, to which its
-        // `Started` has a reference.
+        // `NapiEnabled` has a reference.
         let object = unsafe { Ref::from_ptr(napi.byte_sub(T::OFFSET).cast::<T>()) };
         let done = T::poll(object, &PollContext(napi, PhantomData), budget).min(budget) as i32;
         if (done as u32) < budget {
@@ -137,7 +137,7 @@ impl<T: HasNapi> Napi<T> {
 
     /// Registers the instance of `object` with its device and lets it run. `None`: that was done
     /// before.
-    pub(crate) fn start(object: RcuArc<T>) -> Option<Started<T>> {
+    pub(crate) fn start(object: RcuArc<T>) -> Option<NapiEnabled<T>> {
         let napi = Self::napi_of(&object);
         // SAFETY: By `HasNapi` that is where an instance is, in an object that is alive.
         let taken = unsafe { &(*napi.cast::<Self>()).taken };
@@ -145,14 +145,14 @@ impl<T: HasNapi> Napi<T> {
             return None;
         }
         // SAFETY: The instance never was registered, as nobody else got this far. It stays where it
-        // is while it is: the `Started` has a reference to the object. The device is borrowed from the
+        // is while it is: the `NapiEnabled` has a reference to the object. The device is borrowed from the
         // object, so it lives as long as that reference may be borrowed.
         unsafe {
             bindings::wg_netif_napi_add(object.netdev().as_ptr(), napi, Some(Self::poll));
             bindings::napi_enable(napi);
         }
         // INVARIANT: Registered just now, and never before.
-        Some(Started(object))
+        Some(NapiEnabled(object))
     }
 
     /// Has the poll function called.
@@ -169,9 +169,9 @@ impl<T: HasNapi> Napi<T> {
 /// # Invariants
 ///
 /// The object's instance is registered, and there is no other such value for it, now or later.
-pub(crate) struct Started<T: HasNapi>(RcuArc<T>);
+pub(crate) struct NapiEnabled<T: HasNapi>(RcuArc<T>);
 
-impl<T: HasNapi> Started<T> {
+impl<T: HasNapi> NapiEnabled<T> {
     /// Waits until what was scheduled before has been delivered. The caller may sleep.
     pub(crate) fn settle(&self) {
         // SAFETY: By the type invariant the instance is registered.
@@ -184,7 +184,7 @@ impl<T: HasNapi> Started<T> {
     }
 }
 
-impl<T: HasNapi> Deref for Started<T> {
+impl<T: HasNapi> Deref for NapiEnabled<T> {
     type Target = RcuArc<T>;
 
     #[inline]
@@ -193,7 +193,7 @@ impl<T: HasNapi> Deref for Started<T> {
     }
 }
 
-impl<T: HasNapi> Drop for Started<T> {
+impl<T: HasNapi> Drop for NapiEnabled<T> {
     fn drop(&mut self) {
         let napi = Napi::napi_of(&self.0);
         // SAFETY: By the type invariant it is registered, and this value was the right to it. The

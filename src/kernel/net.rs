@@ -96,7 +96,7 @@ impl Drop for Net {
 
 /// A user, whom the host knows by number.
 #[derive(Clone, Copy)]
-pub(crate) struct User(pub(super) bindings::kuid_t);
+pub(crate) struct Kuid(pub(super) bindings::kuid_t);
 
 /// Whether the kernel has IPv6: it is built in, and not disabled at boot.
 pub(crate) fn has_ipv6() -> bool {

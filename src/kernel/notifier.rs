@@ -12,7 +12,7 @@ use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit};
 use kernel::{error::to_result, prelude::*};
 
 /// What is to be done then.
-pub(crate) trait Events: HasStatic<Notifiers<Self>> + Sized + 'static {
+pub(crate) trait NotifierEvents: HasStatic<Notifiers<Self>> + Sized + 'static {
     /// The machine is about to be suspended or hibernated.
     fn suspending();
     /// The machine is a virtual one that was cloned or rolled back.
@@ -24,7 +24,7 @@ pub(crate) trait Events: HasStatic<Notifiers<Self>> + Sized + 'static {
 /// # Invariants
 ///
 /// While somebody has the `claim` the blocks belong to the kernel.
-pub(crate) struct Notifiers<E: Events> {
+pub(crate) struct Notifiers<E: NotifierEvents> {
     suspend: UnsafeCell<bindings::notifier_block>,
     clone: UnsafeCell<bindings::notifier_block>,
     claim: Claim,
@@ -32,9 +32,9 @@ pub(crate) struct Notifiers<E: Events> {
 }
 
 // SAFETY: The blocks are handed to the kernel, which locks for itself.
-unsafe impl<E: Events> Sync for Notifiers<E> {}
+unsafe impl<E: NotifierEvents> Sync for Notifiers<E> {}
 
-impl<E: Events> Notifiers<E> {
+impl<E: NotifierEvents> Notifiers<E> {
     /// Blocks that are not registered.
     pub(crate) const fn new() -> Self {
         // SAFETY: All zeroes are valid: no function, no next block.
@@ -55,7 +55,7 @@ impl<E: Events> Notifiers<E> {
     }
 
     /// Begins to listen, until the result is dropped. `EBUSY`: somebody does.
-    pub(crate) fn register() -> Result<Listening<E>> {
+    pub(crate) fn register() -> Result<Registration<E>> {
         let this = E::get_static();
         let claimed = this.claim.take()?;
         // SAFETY: The blocks are static, and not registered, as nobody else got this far.
@@ -66,7 +66,7 @@ impl<E: Events> Notifiers<E> {
                 return Err(error);
             }
         }
-        Ok(Listening(this, claimed))
+        Ok(Registration(this, claimed))
     }
 
     unsafe extern "C" fn suspend(
@@ -97,12 +97,12 @@ impl<E: Events> Notifiers<E> {
 }
 
 /// Keeps [`Notifiers`] registered.
-pub(crate) struct Listening<E: Events>(
+pub(crate) struct Registration<E: NotifierEvents>(
     &'static Notifiers<E>,
     #[expect(dead_code, reason = "dropped last")] Claimed,
 );
 
-impl<E: Events> Drop for Listening<E> {
+impl<E: NotifierEvents> Drop for Registration<E> {
     fn drop(&mut self) {
         // SAFETY: Both were registered.
         unsafe {

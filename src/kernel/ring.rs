@@ -6,7 +6,7 @@
 
 use super::{
     bindings,
-    netdev::{Driver, NetRef},
+    netdev::{DevRef, Driver},
     skb::Skb,
 };
 use core::{marker::PhantomData, mem::ManuallyDrop, ptr::NonNull};
@@ -116,11 +116,11 @@ impl<T: RingItem> PinnedDrop for Ring<T> {
 /// # Invariants
 ///
 /// The `owner` of the packet's control block owns a reference to the device.
-pub(crate) struct Received<D: Driver>(Skb, PhantomData<NetRef<D>>);
+pub(crate) struct Received<D: Driver>(Skb, PhantomData<DevRef<D>>);
 
 impl<D: Driver> Received<D> {
     /// Binds the two together.
-    pub(crate) fn new(mut skb: Skb, device: NetRef<D>) -> Self {
+    pub(crate) fn new(mut skb: Skb, device: DevRef<D>) -> Self {
         // SAFETY: The block belongs to whoever holds the packet.
         unsafe { (*skb.control_block()).owner = device.into_raw() };
         // INVARIANT: The reference was just put there.
@@ -128,13 +128,13 @@ impl<D: Driver> Received<D> {
     }
 
     /// Takes the two apart.
-    pub(crate) fn into_parts(self) -> (Skb, NetRef<D>) {
+    pub(crate) fn into_parts(self) -> (Skb, DevRef<D>) {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not used or dropped any more, so the packet is moved out once. By the
         // type invariant the owner is a reference, which is taken back once.
         unsafe {
             let mut skb = core::ptr::read(&this.0);
-            let device = NetRef::from_raw(skb.packet().control().owner);
+            let device = DevRef::from_raw(skb.packet().control().owner);
             (skb, device)
         }
     }
@@ -143,7 +143,7 @@ impl<D: Driver> Received<D> {
 impl<D: Driver> Drop for Received<D> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant; the packet, dropped after this, does not know of it.
-        drop(unsafe { NetRef::<D>::from_raw(self.0.packet().control().owner) });
+        drop(unsafe { DevRef::<D>::from_raw(self.0.packet().control().owner) });
     }
 }
 

@@ -21,7 +21,7 @@ use core::{
 use kernel::{error::to_result, prelude::*, str::CStr};
 
 /// What a switch is called, and where it is.
-pub(crate) trait Switch: HasStatic<NetSwitch<Self>> + Sized + 'static {
+pub(crate) trait SysctlPath: HasStatic<NetSysctl<Self>> + Sized + 'static {
     /// The folder of sysctls, below the namespace's own.
     const FOLDER: &'static CStr;
     /// The name in it.
@@ -43,7 +43,7 @@ struct State {
 ///
 /// While somebody has the `claim` the structure belongs to the kernel. While `registered`, and
 /// for a grace period after, every namespace has a [`State`] under the number `id`.
-pub(crate) struct NetSwitch<S: Switch> {
+pub(crate) struct NetSysctl<S: SysctlPath> {
     pernet: UnsafeCell<bindings::pernet_operations>,
     id: UnsafeCell<u32>,
     claim: Claim,
@@ -53,9 +53,9 @@ pub(crate) struct NetSwitch<S: Switch> {
 
 // SAFETY: The structure is handed to the kernel, which locks for itself; the number is written before
 // `registered` is set.
-unsafe impl<S: Switch> Sync for NetSwitch<S> {}
+unsafe impl<S: SysctlPath> Sync for NetSysctl<S> {}
 
-impl<S: Switch> NetSwitch<S> {
+impl<S: SysctlPath> NetSysctl<S> {
     /// One that is not registered.
     pub(crate) const fn new() -> Self {
         // SAFETY: All zeroes are valid: no functions.
@@ -73,7 +73,7 @@ impl<S: Switch> NetSwitch<S> {
     }
 
     /// Gives all namespaces the switch, until the result is dropped. `EBUSY`: they have it.
-    pub(crate) fn register() -> Result<Switches<S>> {
+    pub(crate) fn register() -> Result<Registration<S>> {
         let this = S::get_static();
         let claimed = this.claim.take()?;
         // SAFETY: The structure is static, and not registered yet, as nobody else got this far.
@@ -85,7 +85,7 @@ impl<S: Switch> NetSwitch<S> {
         }
         // INVARIANT: All namespaces were given one.
         this.registered.store(true, Ordering::Release);
-        Ok(Switches(this, claimed))
+        Ok(Registration(this, claimed))
     }
 
     /// Whether a namespace has the switch on.
@@ -142,13 +142,13 @@ impl<S: Switch> NetSwitch<S> {
     }
 }
 
-/// Keeps a [`NetSwitch`] registered.
-pub(crate) struct Switches<S: Switch>(
-    &'static NetSwitch<S>,
+/// Keeps a [`NetSysctl`] registered.
+pub(crate) struct Registration<S: SysctlPath>(
+    &'static NetSysctl<S>,
     #[expect(dead_code, reason = "dropped last")] Claimed,
 );
 
-impl<S: Switch> Drop for Switches<S> {
+impl<S: SysctlPath> Drop for Registration<S> {
     fn drop(&mut self) {
         self.0.registered.store(false, Ordering::Relaxed);
         rcu::synchronize();

@@ -61,12 +61,12 @@ impl Address {
 ///
 /// The pointer is a UDP socket of `version`, which has a `struct sock` that does not hold its
 /// namespace, and is nobody else's.
-struct Bare {
+struct FilelessSocket {
     socket: NonNull<bindings::socket>,
     version: Version,
 }
 
-impl Bare {
+impl FilelessSocket {
     /// What socket(2) does, in `net`: security modules and the programs of the task's cgroup are
     /// asked, and the socket gets the task's user, cgroups and label.
     fn new(net: &Net, version: Version) -> Result<Self> {
@@ -125,7 +125,7 @@ impl Bare {
     }
 }
 
-impl Drop for Bare {
+impl Drop for FilelessSocket {
     fn drop(&mut self) {
         // SAFETY: Ours by the type invariant, and without a file.
         unsafe { bindings::sock_release(self.socket.as_ptr()) };
@@ -145,7 +145,7 @@ pub(crate) enum MaySend {
 pub(super) fn may_send(net: &Net, version: Version) -> Result<MaySend> {
     for _ in 0..PROBES {
         // A new one each time, since the first probe gives it a port.
-        let socket = Bare::new(net, version)?;
+        let socket = FilelessSocket::new(net, version)?;
         // SAFETY: The socket is there, and of that version.
         if unsafe { are_addresses_ruled(socket.sk(), version) } {
             return Ok(MaySend::Ruled);
@@ -227,7 +227,7 @@ impl TaskSocket {
     /// Makes a socket in `net`, bound to `port` of all addresses; 0 lets the kernel pick one. What
     /// security modules and the programs of the task's cgroup answer is passed on.
     pub(super) fn bind(net: &Net, version: Version, port: u16) -> Result<Self> {
-        let bare = core::mem::ManuallyDrop::new(Bare::new(net, version)?);
+        let bare = core::mem::ManuallyDrop::new(FilelessSocket::new(net, version)?);
         let (socket, sk) = (bare.socket, bare.sk());
         // The file is what owner matches look at: its credentials are those of the task.
         // SAFETY: The socket is ours, and passes to the file, or is released where there is none.

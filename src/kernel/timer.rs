@@ -22,7 +22,7 @@ pub(crate) trait Expire<const ID: u64>: Shared {
 ///
 /// # Safety
 ///
-/// `OFFSET` is the offset of a field of type `Timer<Self, ID>` in `Self`.
+/// `OFFSET` is the offset of a field of type `TimerList<Self, ID>` in `Self`.
 pub(crate) unsafe trait HasTimer<const ID: u64>: Expire<ID> {
     /// Bytes from the start of the object.
     const OFFSET: usize;
@@ -36,7 +36,7 @@ macro_rules! impl_has_timer {
         unsafe impl $crate::kernel::timer::HasTimer<$id> for $type {
             const OFFSET: usize = {
                 #[allow(dead_code)]
-                fn check(this: &$type) -> &$crate::kernel::timer::Timer<$type, $id> {
+                fn check(this: &$type) -> &$crate::kernel::timer::TimerList<$type, $id> {
                     &this.$($field).+
                 }
                 ::core::mem::offset_of!($type, $($field).+)
@@ -57,26 +57,29 @@ pub(crate) use impl_has_timer;
 /// `RcuArc`, and it is armed only where that is so.
 #[pin_data(PinnedDrop)]
 #[repr(C)]
-pub(crate) struct Timer<T, const ID: u64> {
+pub(crate) struct TimerList<T, const ID: u64> {
     #[pin]
     timer: Opaque<bindings::timer_list>,
     _inside: PhantomData<fn(T)>,
 }
 
 // SAFETY: Timers may be used from any thread.
-unsafe impl<T, const ID: u64> Sync for Timer<T, ID> {}
+unsafe impl<T, const ID: u64> Sync for TimerList<T, ID> {}
 // SAFETY: As above.
-unsafe impl<T, const ID: u64> Send for Timer<T, ID> {}
+unsafe impl<T, const ID: u64> Send for TimerList<T, ID> {}
 
-/// Creates a [`Timer`] initialiser with a lock class of its own.
+/// Creates a [`TimerList`] initialiser with a lock class of its own.
 macro_rules! new_timer {
     ($name:literal) => {
-        $crate::kernel::timer::Timer::new(::kernel::c_str!($name), ::kernel::static_lock_class!())
+        $crate::kernel::timer::TimerList::new(
+            ::kernel::c_str!($name),
+            ::kernel::static_lock_class!(),
+        )
     };
 }
 pub(crate) use new_timer;
 
-impl<T: HasTimer<ID>, const ID: u64> Timer<T, ID> {
+impl<T: HasTimer<ID>, const ID: u64> TimerList<T, ID> {
     /// An initialiser; [`new_timer`] supplies the lock class.
     pub(crate) fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
@@ -120,7 +123,7 @@ impl<T: HasTimer<ID>, const ID: u64> Timer<T, ID> {
     }
 }
 
-impl<T, const ID: u64> Timer<T, ID> {
+impl<T, const ID: u64> TimerList<T, ID> {
     /// Calls the timer off. A callback may still be running.
     #[inline]
     pub(crate) fn disarm(&self) {
@@ -143,7 +146,7 @@ impl<T, const ID: u64> Timer<T, ID> {
 }
 
 #[pinned_drop]
-impl<T, const ID: u64> PinnedDrop for Timer<T, ID> {
+impl<T, const ID: u64> PinnedDrop for TimerList<T, ID> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: Initialised by the type invariant. Objects are dropped by an RCU callback, and
         // that is never the timer's own.

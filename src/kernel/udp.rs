@@ -8,7 +8,7 @@ pub(crate) use super::task_socket::MaySend;
 use super::{
     bindings,
     errno::EADDRINUSE,
-    net::{self, Net, User},
+    net::{self, Kuid, Net},
     netdev::{Dev, Driver, InNet},
     rcu,
     skb::{Fate, Skb},
@@ -171,9 +171,9 @@ impl Drop for UdpSocket {
 
 /// Dropped after sockets: closing them does not wait for receive functions that run, which use the
 /// device.
-struct Receiving;
+struct AwaitReceivers;
 
-impl Drop for Receiving {
+impl Drop for AwaitReceivers {
     fn drop(&mut self) {
         rcu::synchronize();
     }
@@ -188,7 +188,7 @@ pub(crate) struct Sockets<D: Receiver> {
     v4: UdpSocket,
     v6: Option<UdpSocket>,
     // Dropped in this order: the device is used until nobody is receiving.
-    _receiving: Receiving,
+    _receiving: AwaitReceivers,
     dev: InNet<D>,
 }
 
@@ -220,7 +220,7 @@ impl<D: Receiver> Sockets<D> {
         let this = Self {
             v4,
             v6,
-            _receiving: Receiving,
+            _receiving: AwaitReceivers,
             dev,
         };
         this.listen(net, &this.v4);
@@ -309,8 +309,8 @@ impl<D: Receiver> Sockets<D> {
     }
 
     /// Whose they are.
-    pub(crate) fn user(&self) -> User {
-        User(self.v4.uid())
+    pub(crate) fn user(&self) -> Kuid {
+        Kuid(self.v4.uid())
     }
 
     /// Something is in the socket's queue: takes it out again.

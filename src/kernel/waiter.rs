@@ -19,10 +19,10 @@ use core::{
 use kernel::{prelude::*, types::Opaque};
 
 /// What happens when there is room.
-pub(crate) trait Room: Shared {
+pub(crate) trait WriteSpace: Shared {
     /// Has the object's [`Waiter`] looked after, in process context: [`Waiter::collect`] is to be called
     /// there. Runs with interrupts disabled.
-    fn has_come(this: RcuArc<Self>);
+    fn write_space(this: RcuArc<Self>);
 }
 
 /// Says where in an object its waiter is; [`impl_has_waiter`] implements it.
@@ -30,7 +30,7 @@ pub(crate) trait Room: Shared {
 /// # Safety
 ///
 /// `OFFSET` is the offset of a field of type `Waiter<Self>` in `Self`.
-pub(crate) unsafe trait HasWaiter: Room {
+pub(crate) unsafe trait HasWaiter: WriteSpace {
     /// Bytes from the start of the object.
     const OFFSET: usize;
 }
@@ -54,12 +54,12 @@ macro_rules! impl_has_waiter {
 pub(crate) use impl_has_waiter;
 
 /// The lock of a wait queue.
-struct Locked {
+struct WaitQueueGuard {
     queue: *mut bindings::wait_queue_head,
     flags: usize,
 }
 
-impl Locked {
+impl WaitQueueGuard {
     /// # Safety
     ///
     /// The queue is valid for as long as the result lives.
@@ -70,7 +70,7 @@ impl Locked {
     }
 }
 
-impl Drop for Locked {
+impl Drop for WaitQueueGuard {
     fn drop(&mut self) {
         // SAFETY: Locked by `new`, of a queue that is valid still.
         unsafe { bindings::wg_wait_queue_unlock(self.queue, self.flags) };
@@ -156,7 +156,7 @@ impl<T: HasWaiter> Waiter<T> {
         this.queue.store(ptr::null_mut(), Ordering::Relaxed);
         this.woken.fetch_add(1, Ordering::Release);
         if let Some(object) = object {
-            T::has_come(object);
+            T::write_space(object);
         }
         1
     }
@@ -172,7 +172,7 @@ impl<T: HasWaiter> Waiter<T> {
         woken != 0
     }
 
-    /// Whether there is something to wait for: then [`Room::has_come`] will be called once there is
+    /// Whether there is something to wait for: then [`WriteSpace::write_space`] will be called once there is
     /// not, and whoever is woken so wakes the next ([`Sockets::wake_next`]) when it is done. In process
     /// context. `section`: the socket is in use, and whoever closes it waits for that to end.
     ///
@@ -198,7 +198,7 @@ impl<T: HasWaiter> Waiter<T> {
         let queue = task.wait_queue();
         {
             // SAFETY: The socket is open.
-            let _locked = unsafe { Locked::new(queue) };
+            let _locked = unsafe { WaitQueueGuard::new(queue) };
             let (none, relaxed) = (ptr::null_mut(), Ordering::Relaxed);
             if this
                 .queue
@@ -228,7 +228,7 @@ impl<T: HasWaiter> Waiter<T> {
         for task in sockets.tasks() {
             let queue = task.wait_queue();
             // SAFETY: The socket is open.
-            let _locked = unsafe { Locked::new(queue) };
+            let _locked = unsafe { WaitQueueGuard::new(queue) };
             if ptr::eq(this.queue.load(Ordering::Relaxed), queue) {
                 // SAFETY: By the type invariant the entry is in this queue, whose lock is held.
                 unsafe { bindings::wg_list_del_init(&raw mut (*Self::entry(object)).entry) };

@@ -11,7 +11,7 @@ use crate::{
     device::{Config, Dev},
     kernel::{
         genl::{Cursor, Message, Progress, Request},
-        netdev::Rtnl,
+        rtnl::Rtnl,
     },
     peer::Peer,
     protocol::allowed_ips::{NodeId, Prefix},
@@ -65,7 +65,7 @@ pub(super) fn device(
     message: &mut Message<'_>,
 ) -> Result<Progress> {
     let rtnl = Rtnl::lock();
-    request.home().check(dev.netdev(), &rtnl)?;
+    request.socket_net().check(dev.netdev(), &rtnl)?;
     let config = dev.config.lock();
     let mut position = Position::load(cursor);
     begin(config.generation);
@@ -115,7 +115,7 @@ fn properties(dev: &Dev, rtnl: &Rtnl, config: &Config, message: &mut Message<'_>
 }
 
 fn transit(dev: &Dev, rtnl: &Rtnl, config: &Config, message: &mut Message<'_>) -> Result {
-    match (dev.link_net(rtnl), dev.netdev().net(rtnl)) {
+    match (dev.transit_net(rtnl), dev.netdev().net(rtnl)) {
         (None, _) => message.put_u32(WGDEVICE_A_TRANSIT_NETNSID, NSID_NONE as u32)?,
         (Some(transit), Some(own)) if !transit.same(&own) => {
             message.put_u32(WGDEVICE_A_TRANSIT_NETNSID, own.id_of(&transit) as u32)?;

@@ -5,8 +5,9 @@
 use crate::{
     device::{Config, Dev, Device},
     kernel::{
-        genl::{Cursor, Home, Message, Messages, Reader},
-        netdev::{LinkKind, Rtnl},
+        genl::{Cursor, Message, Messages, Reader, SocketNet},
+        netdev::RtnlLinkOps,
+        rtnl::Rtnl,
         udp::Sockets,
     },
     uapi::*,
@@ -17,13 +18,17 @@ use kernel::prelude::*;
 ///
 /// The newest come first, and the cursor names the last one that was listed: those that are made
 /// meanwhile are not in it.
-pub(super) fn sockets(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messages<'_>) -> Result {
+pub(super) fn sockets(
+    socket_net: SocketNet<'_>,
+    cursor: &mut Cursor,
+    messages: &mut Messages<'_>,
+) -> Result {
     let [last, ..] = &mut cursor.words;
     let rtnl = Rtnl::lock();
     let mut result = Ok(());
-    LinkKind::<Device>::for_each(&rtnl, |dev| {
+    RtnlLinkOps::<Device>::for_each(&rtnl, |dev| {
         let listed = *last != 0 && dev.number() >= *last;
-        if listed || result.is_err() || !is_elsewhere(dev, &home, &rtnl) {
+        if listed || result.is_err() || !is_elsewhere(dev, &socket_net, &rtnl) {
             return;
         }
         let config = dev.config.lock();
@@ -31,7 +36,7 @@ pub(super) fn sockets(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messag
             return;
         };
         result = messages.add(|message, reader| {
-            self::device(dev, &config, sockets, &home, &rtnl, message, reader)
+            self::device(dev, &config, sockets, &socket_net, &rtnl, message, reader)
         });
         if result.is_ok() {
             *last = dev.number();
@@ -41,16 +46,19 @@ pub(super) fn sockets(home: Home<'_>, cursor: &mut Cursor, messages: &mut Messag
 }
 
 /// Whether the device's transit namespace is that of the reader, and its own is not.
-fn is_elsewhere(dev: &Dev, home: &Home<'_>, rtnl: &Rtnl) -> bool {
-    dev.link_net(rtnl).is_some_and(|net| home.is(&net))
-        && dev.netdev().net(rtnl).is_none_or(|net| !home.is(&net))
+fn is_elsewhere(dev: &Dev, socket_net: &SocketNet<'_>, rtnl: &Rtnl) -> bool {
+    dev.transit_net(rtnl).is_some_and(|net| socket_net.is(&net))
+        && dev
+            .netdev()
+            .net(rtnl)
+            .is_none_or(|net| !socket_net.is(&net))
 }
 
 fn device(
     dev: &Dev,
     config: &Config,
     sockets: &Sockets<Device>,
-    home: &Home<'_>,
+    socket_net: &SocketNet<'_>,
     rtnl: &Rtnl,
     message: &mut Message<'_>,
     reader: Reader<'_>,
@@ -60,11 +68,15 @@ fn device(
     if sockets.v6().is_some() {
         message.put_flag(WGTRANSIT_A_IPV6)?;
     }
-    message.put_user(WGTRANSIT_A_UID, sockets.user(), reader)?;
+    message.put_uid(WGTRANSIT_A_UID, sockets.user(), reader)?;
     if sockets.are_tasks() {
         message.put_flag(WGTRANSIT_A_CREDENTIALS)?;
     }
-    if let Some(id) = dev.netdev().net(rtnl).and_then(|net| home.id_of(&net)) {
+    if let Some(id) = dev
+        .netdev()
+        .net(rtnl)
+        .and_then(|net| socket_net.id_of(&net))
+    {
         message.put_u32(WGTRANSIT_A_NETNSID, id as u32)?;
     }
     let Some(totals) = dev.netdev().totals(rtnl) else {

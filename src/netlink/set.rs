@@ -9,10 +9,10 @@ use crate::{
     kernel::{
         crypto::KernelCrypto,
         errno::EPFNOSUPPORT,
-        genl::{Attr, Request, Service},
-        napi::Started,
-        netdev::Rtnl,
+        genl::{Attr, FamilyOps, Request},
+        napi::NapiEnabled,
         rcu::RcuArc,
+        rtnl::Rtnl,
     },
     peer::Peer,
     protocol::{
@@ -22,7 +22,7 @@ use crate::{
         noise::StaticIdentity,
     },
     send,
-    transit::{self, Change},
+    transit::{self, SocketRequest},
     uapi::*,
 };
 use core::{
@@ -41,16 +41,16 @@ fn flags_of<const N: usize>(attrs: &[Option<Attr<'_>>; N], number: u32) -> Resul
 
 /// Carries a request out, all of it or nothing.
 pub(super) fn device(request: &Request<'_>) -> Result {
-    let dev = request.device::<Device>(WireGuardFamily::which(request)?)?;
+    let dev = request.device::<Device>(WireGuardFamily::device_id(request)?)?;
     // Descriptors and processes are looked up before any lock is taken.
-    let change = Change::of(request)?;
+    let change = SocketRequest::of(request)?;
     let rtnl = Rtnl::lock();
-    request.home().check(dev.netdev(), &rtnl)?;
+    request.socket_net().check(dev.netdev(), &rtnl)?;
     let mut config = dev.config.lock();
     let flags = request.attr(WGDEVICE_A_FLAGS).map_or(Ok(0), Attr::u32)?;
     let replace = flags & WGDEVICE_F_REPLACE_PEERS != 0;
     let peers = request.attr(WGDEVICE_A_PEERS);
-    let mut room = Room::for_peers(&dev, &mut config, peers, replace)?;
+    let mut prepared = Preallocated::for_peers(&dev, &mut config, peers, replace)?;
 
     transit::apply(
         &dev,
@@ -64,30 +64,30 @@ pub(super) fn device(request: &Request<'_>) -> Result {
     config.generation = config.generation.wrapping_add(1);
 
     if replace {
-        Peer::remove_all(&dev, &mut config, mem::take(&mut room.list));
+        Peer::remove_all(&dev, &mut config, mem::take(&mut prepared.list));
     }
     if let Some(key) = request.attr(WGDEVICE_A_PRIVATE_KEY) {
         if let Ok(key) = key.bytes().try_into() {
             private_key(&dev, &mut config, SecretKey::new(key));
         }
     }
-    for (attr, new) in peers.iter().flat_map(|a| a.children()).zip(room.peers) {
-        let change = PeerChange::of(attr)?;
+    for (attr, new) in peers.iter().flat_map(|a| a.children()).zip(prepared.peers) {
+        let change = PeerAttrs::of(attr)?;
         peer(&dev, &mut config, &change, new)?;
     }
     Ok(())
 }
 
 /// What the peers of a request need, made before anything changes.
-struct Room {
+struct Preallocated {
     /// For each peer of the request one that does not belong to the device yet, if it may take
     /// one.
     peers: KVVec<Option<RcuArc<Peer>>>,
     /// An empty list with room for all of these.
-    list: KVVec<Started<Peer>>,
+    list: KVVec<NapiEnabled<Peer>>,
 }
 
-impl Room {
+impl Preallocated {
     fn for_peers(
         dev: &Dev,
         config: &mut Config,
@@ -99,7 +99,7 @@ impl Room {
         let mut new = 0_usize;
         let mut prefixes = 0_usize;
         for attr in attr.iter().flat_map(|a| a.children()) {
-            let change = PeerChange::of(attr)?;
+            let change = PeerAttrs::of(attr)?;
             let there = !replace && dev.by_key.find(&change.key).is_some();
             if change.removes() {
                 // Those of a peer that is only to be removed do not matter.
@@ -181,7 +181,7 @@ fn private_key(dev: &Dev, config: &mut Config, mut secret: SecretKey<KernelCrypt
 }
 
 /// What a request says of a peer, well-formed but for its allowed IPs, which are read one by one.
-struct PeerChange<'a> {
+struct PeerAttrs<'a> {
     key: PublicKey,
     preshared: Option<Attr<'a>>,
     flags: u32,
@@ -191,12 +191,12 @@ struct PeerChange<'a> {
 }
 
 /// What a request says of an allowed IP.
-struct PrefixChange {
+struct AllowedIpAttrs {
     prefix: Prefix,
     remove: bool,
 }
 
-impl<'a> PeerChange<'a> {
+impl<'a> PeerAttrs<'a> {
     fn of(attrs: Attr<'a>) -> Result<Self> {
         let attrs: [_; WGPEER_A_COUNT] = attrs.set()?;
         let key = attr(&attrs, WGPEER_A_PUBLIC_KEY).ok_or(EINVAL)?;
@@ -224,13 +224,13 @@ impl<'a> PeerChange<'a> {
         self.flags & (WGPEER_F_REMOVE_ME | WGPEER_F_UPDATE_ONLY) == 0
     }
 
-    fn prefixes(&self) -> impl Iterator<Item = Result<PrefixChange>> + 'a {
+    fn prefixes(&self) -> impl Iterator<Item = Result<AllowedIpAttrs>> + 'a {
         let list = self.allowed_ips.into_iter().flat_map(Attr::children);
-        list.map(PrefixChange::of)
+        list.map(AllowedIpAttrs::of)
     }
 }
 
-impl PrefixChange {
+impl AllowedIpAttrs {
     fn of(attrs: Attr<'_>) -> Result<Self> {
         let attrs = attrs.set()?;
         Ok(Self {
@@ -244,7 +244,7 @@ impl PrefixChange {
 fn peer(
     dev: &Dev,
     config: &mut Config,
-    change: &PeerChange<'_>,
+    change: &PeerAttrs<'_>,
     new: Option<RcuArc<Peer>>,
 ) -> Result {
     let preshared: Option<PresharedKey<KernelCrypto>> = change
@@ -293,7 +293,7 @@ fn peer(
         peer.endpoint.set(Endpoint::new(address));
     }
     for entry in change.prefixes() {
-        let PrefixChange { prefix, remove } = entry?;
+        let AllowedIpAttrs { prefix, remove } = entry?;
         if remove {
             dev.allowed_ips.remove(&mut config.spare, prefix, &peer);
         } else {

@@ -43,7 +43,7 @@
 
 #![forbid(unsafe_code)]
 // How far these items reach is decided by the crate that includes them.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod allowed_ips;
 pub mod constants;

@@ -29,66 +29,24 @@
 //! A handshake keeps its secrets in fixed places, which are overwritten and
 //! wiped rather than moved from; [`Phase`] carries only what is public.
 
+mod consume;
+mod symmetric;
+mod timestamp;
+
+pub use consume::{
+    consume_initiation, ConsumedInitiation, ConsumedResponse, PendingInitiation, PendingResponse,
+};
+pub use symmetric::{CONSTRUCTION, IDENTIFIER, INITIAL_CHAINING_KEY, INITIAL_HASH};
+pub use timestamp::Tai64n;
+
 use super::constants::{
-    Instant, HASH_LEN, INITIATIONS_PER_SECOND, KEY_LEN, NSEC_PER_SEC, TAG_LEN, TIMESTAMP_LEN,
+    Instant, INITIATIONS_PER_SECOND, KEY_LEN, NSEC_PER_SEC, TAG_LEN, TIMESTAMP_LEN,
 };
 use super::crypto::{
-    kdf1, kdf2, kdf3, session_keys, ChainingKey, Crypto, PresharedKey, PublicKey, Secret,
-    SecretKey, SharedSecret, SymmetricKey, Transcript,
+    session_keys, Crypto, PresharedKey, PublicKey, SecretKey, SharedSecret, SymmetricKey,
 };
 use super::message::{Initiation, Response};
-
-/// Name of the Noise construction.
-pub const CONSTRUCTION: &[u8] = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
-/// Identifies the protocol; Noise calls it the prologue.
-pub const IDENTIFIER: &[u8] = b"WireGuard v1 zx2c4 Jason@zx2c4.com";
-
-/// `Hash(CONSTRUCTION)`.
-pub const INITIAL_CHAINING_KEY: [u8; HASH_LEN] = [
-    0x60, 0xe2, 0x6d, 0xae, 0xf3, 0x27, 0xef, 0xc0, 0x2e, 0xc3, 0x35, 0xe2, 0xa0, 0x25, 0xd2, 0xd0,
-    0x16, 0xeb, 0x42, 0x06, 0xf8, 0x72, 0x77, 0xf5, 0x2d, 0x38, 0xd1, 0x98, 0x8b, 0x78, 0xcd, 0x36,
-];
-
-/// `Hash(INITIAL_CHAINING_KEY || IDENTIFIER)`.
-pub const INITIAL_HASH: [u8; HASH_LEN] = [
-    0x22, 0x11, 0xb3, 0x61, 0x08, 0x1a, 0xc5, 0x66, 0x69, 0x12, 0x43, 0xdb, 0x45, 0x8a, 0xd5, 0x32,
-    0x2d, 0x9c, 0x6c, 0x66, 0x22, 0x93, 0xe8, 0xb7, 0x0e, 0xe1, 0x9c, 0x65, 0xba, 0x07, 0x9e, 0xf3,
-];
-
-/// A TAI64N label: eight bytes of seconds and four of nanoseconds, big endian,
-/// so that later labels compare greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(transparent)]
-pub struct Tai64n([u8; TIMESTAMP_LEN]);
-
-impl Tai64n {
-    /// Earlier than any label that occurs.
-    pub const ZERO: Tai64n = Tai64n([0; TIMESTAMP_LEN]);
-
-    /// Precision in nanoseconds: the greatest power of two that still tells
-    /// apart the initiations a responder would accept. The finer bits would
-    /// only show observers how exactly this machine's timers fire.
-    pub const GRANULARITY: u32 = {
-        let interval = (NSEC_PER_SEC / INITIATIONS_PER_SECOND) as u32;
-        1 << interval.ilog2()
-    };
-
-    /// The label of a wall-clock time, `seconds` since 1970 (UTC) and
-    /// `nanoseconds` below 10^9, rounded down.
-    pub const fn from_unix(seconds: i64, nanoseconds: u32) -> Self {
-        // TAI is 10 s ahead of UTC at the Unix epoch; leap seconds since are
-        // left out, which is harmless to labels that only need to increase.
-        const EPOCH: u64 = (1 << 62) + 10;
-        let [s0, s1, s2, s3, s4, s5, s6, s7] = EPOCH.wrapping_add(seconds as u64).to_be_bytes();
-        let [n0, n1, n2, n3] = (nanoseconds & !(Self::GRANULARITY - 1)).to_be_bytes();
-        Tai64n([s0, s1, s2, s3, s4, s5, s6, s7, n0, n1, n2, n3])
-    }
-
-    /// The label as transmitted.
-    pub const fn as_bytes(&self) -> &[u8; TIMESTAMP_LEN] {
-        &self.0
-    }
-}
+use symmetric::Symmetric;
 
 /// A device's own static key pair.
 pub struct StaticIdentity<C: Crypto> {
@@ -116,123 +74,6 @@ impl<C: Crypto> StaticIdentity<C> {
     /// The secret key, clamped.
     pub fn secret(&self) -> &SecretKey<C> {
         &self.secret
-    }
-}
-
-/// The symmetric state of a handshake: chaining key and transcript hash.
-struct Symmetric<C: Crypto> {
-    chaining: ChainingKey<C>,
-    hash: Transcript<C>,
-}
-
-impl<C: Crypto> Symmetric<C> {
-    const fn zeroed() -> Self {
-        Symmetric {
-            chaining: ChainingKey::zeroed(),
-            hash: Transcript::zeroed(),
-        }
-    }
-
-    /// The state before the first message to `responder`.
-    fn start(responder: &PublicKey) -> Self {
-        let mut state = Symmetric {
-            chaining: ChainingKey::new(INITIAL_CHAINING_KEY),
-            hash: Transcript::new(INITIAL_HASH),
-        };
-        state.mix_hash(&responder.0);
-        state
-    }
-
-    fn duplicate(&self) -> Self {
-        Symmetric {
-            chaining: self.chaining.duplicate(),
-            hash: self.hash.duplicate(),
-        }
-    }
-
-    fn copy_from(&mut self, other: &Self) {
-        self.chaining.copy_from(&other.chaining);
-        self.hash.copy_from(&other.hash);
-    }
-
-    fn wipe(&mut self) {
-        self.chaining.wipe();
-        self.hash.wipe();
-    }
-
-    #[inline(never)]
-    fn mix_hash(&mut self, data: &[u8]) {
-        let mut next = Transcript::<C>::zeroed();
-        C::hash(next.as_mut_bytes(), &[self.hash.as_bytes(), data]);
-        self.hash.copy_from(&next);
-    }
-
-    /// An ephemeral key goes into the transcript and, as the psk modifier of
-    /// Noise wants it, into the chaining key.
-    #[inline(never)]
-    fn mix_ephemeral(&mut self, public: &[u8; KEY_LEN]) {
-        self.mix_hash(public);
-        kdf1(&mut self.chaining, public);
-    }
-
-    /// A Diffie-Hellman result that no sealed field directly follows.
-    #[must_use]
-    fn mix_dh(&mut self, secret: &SecretKey<C>, public: &PublicKey) -> bool {
-        let mut shared = SharedSecret::<C>::zeroed();
-        if !C::x25519(shared.as_mut_bytes(), secret.as_bytes(), &public.0) {
-            return false;
-        }
-        kdf1(&mut self.chaining, shared.as_bytes());
-        true
-    }
-
-    /// A Diffie-Hellman result that keys the next sealed field.
-    #[must_use]
-    fn mix_dh_keyed(
-        &mut self,
-        key: &mut SymmetricKey<C>,
-        secret: &SecretKey<C>,
-        public: &PublicKey,
-    ) -> bool {
-        let mut shared = SharedSecret::<C>::zeroed();
-        C::x25519(shared.as_mut_bytes(), secret.as_bytes(), &public.0)
-            && self.mix_shared_keyed(key, &shared)
-    }
-
-    /// The same for a result computed earlier. Zeros are what a failed
-    /// computation left behind and are refused.
-    #[must_use]
-    fn mix_shared_keyed(&mut self, key: &mut SymmetricKey<C>, shared: &SharedSecret<C>) -> bool {
-        if shared.is_zero() {
-            return false;
-        }
-        kdf2(&mut self.chaining, key, shared.as_bytes());
-        true
-    }
-
-    fn mix_preshared(&mut self, key: &mut SymmetricKey<C>, preshared: &PresharedKey<C>) {
-        let mut extra = Secret::<C, HASH_LEN>::zeroed();
-        kdf3(&mut self.chaining, &mut extra, key, preshared.as_bytes());
-        self.mix_hash(extra.as_bytes());
-    }
-
-    /// Every key of the handshake seals once, hence the constant nonce.
-    #[must_use]
-    fn seal(&mut self, dst: &mut [u8], src: &[u8], key: &SymmetricKey<C>) -> bool {
-        if !C::aead_seal(dst, src, self.hash.as_bytes(), 0, key.as_bytes()) {
-            return false;
-        }
-        self.mix_hash(dst);
-        true
-    }
-
-    #[must_use]
-    fn open(&mut self, dst: &mut [u8], src: &[u8], key: &SymmetricKey<C>) -> bool {
-        if !C::aead_open(dst, src, self.hash.as_bytes(), 0, key.as_bytes()) {
-            return false;
-        }
-        self.mix_hash(src);
-        true
     }
 }
 
@@ -534,136 +375,6 @@ impl<C: Crypto> Handshake<C> {
         self.clear();
         Some(keys)
     }
-}
-
-/// An initiation whose sender claims to be [`remote_static`](Self::remote_static).
-///
-/// The claim is not proven before [`finish`](Self::finish) succeeds.
-pub struct PendingInitiation<C: Crypto> {
-    symmetric: Symmetric<C>,
-    ephemeral: PublicKey,
-    remote_static: PublicKey,
-    sealed_timestamp: [u8; TIMESTAMP_LEN + TAG_LEN],
-    sender: u32,
-}
-
-/// Opens an initiation as far as to learn whom it is from (WireGuard paper
-/// section 5.4.2). Needs no peer, and costs one Diffie-Hellman operation.
-///
-/// `None` if it is not meant for `identity` or damaged.
-pub fn consume_initiation<C: Crypto>(
-    message: &Initiation,
-    identity: &StaticIdentity<C>,
-) -> Option<PendingInitiation<C>> {
-    let mut pending = PendingInitiation {
-        symmetric: Symmetric::start(&identity.public),
-        ephemeral: PublicKey(message.ephemeral),
-        remote_static: PublicKey([0; KEY_LEN]),
-        sealed_timestamp: message.sealed_timestamp,
-        sender: message.sender,
-    };
-    let mut key = SymmetricKey::zeroed();
-    let state = &mut pending.symmetric;
-
-    state.mix_ephemeral(&message.ephemeral);
-    let opened = state.mix_dh_keyed(&mut key, &identity.secret, &pending.ephemeral)
-        && state.open(&mut pending.remote_static.0, &message.sealed_static, &key);
-    opened.then_some(pending)
-}
-
-impl<C: Crypto> PendingInitiation<C> {
-    /// The static public key of the claimed sender, to look the peer up by.
-    pub fn remote_static(&self) -> &PublicKey {
-        &self.remote_static
-    }
-
-    /// Verifies that the sender holds the key of the peer that `handshake`
-    /// belongs to. Cheap: hashing and one small AEAD.
-    ///
-    /// `None` if not, or if that peer is unusable.
-    pub fn finish(&self, handshake: &Handshake<C>) -> Option<ConsumedInitiation<C>> {
-        if self.remote_static != handshake.remote_static {
-            return None;
-        }
-        let mut consumed = ConsumedInitiation {
-            symmetric: self.symmetric.duplicate(),
-            ephemeral: self.ephemeral,
-            timestamp: Tai64n::ZERO,
-            sender: self.sender,
-        };
-        let mut key = SymmetricKey::zeroed();
-        let state = &mut consumed.symmetric;
-
-        let opened = state.mix_shared_keyed(&mut key, &handshake.static_static)
-            && state.open(&mut consumed.timestamp.0, &self.sealed_timestamp, &key);
-        opened.then_some(consumed)
-    }
-}
-
-/// An authentic initiation, for [`Handshake::accept_initiation`] of the peer it
-/// was verified with.
-pub struct ConsumedInitiation<C: Crypto> {
-    symmetric: Symmetric<C>,
-    ephemeral: PublicKey,
-    timestamp: Tai64n,
-    sender: u32,
-}
-
-impl<C: Crypto> ConsumedInitiation<C> {
-    /// When the initiation was made, by the initiator's clock.
-    pub fn timestamp(&self) -> Tai64n {
-        self.timestamp
-    }
-}
-
-/// A copy of the secrets that consuming a response takes.
-pub struct PendingResponse<C: Crypto> {
-    symmetric: Symmetric<C>,
-    ephemeral: SecretKey<C>,
-    preshared: PresharedKey<C>,
-    local: u32,
-}
-
-impl<C: Crypto> PendingResponse<C> {
-    /// Verifies a response (WireGuard paper section 5.4.3). Costs two
-    /// Diffie-Hellman operations.
-    ///
-    /// `None` if it does not answer the initiation this was taken from, or is
-    /// damaged.
-    pub fn finish(
-        &self,
-        message: &Response,
-        identity: &StaticIdentity<C>,
-    ) -> Option<ConsumedResponse<C>> {
-        if message.receiver != self.local {
-            return None;
-        }
-        let mut consumed = ConsumedResponse {
-            symmetric: self.symmetric.duplicate(),
-            ephemeral: self.ephemeral.duplicate(),
-            sender: message.sender,
-        };
-        let remote = PublicKey(message.ephemeral);
-        let mut key = SymmetricKey::zeroed();
-        let state = &mut consumed.symmetric;
-
-        state.mix_ephemeral(&remote.0);
-        if !(state.mix_dh(&self.ephemeral, &remote) && state.mix_dh(&identity.secret, &remote)) {
-            return None;
-        }
-        state.mix_preshared(&mut key, &self.preshared);
-        let opened = state.open(&mut [], &message.sealed_nothing, &key);
-        opened.then_some(consumed)
-    }
-}
-
-/// An authentic response, for [`Handshake::accept_response`] of the peer it was
-/// verified with.
-pub struct ConsumedResponse<C: Crypto> {
-    symmetric: Symmetric<C>,
-    // Ours, to recognise the initiation that is answered.
-    ephemeral: SecretKey<C>,
-    sender: u32,
 }
 
 /// What a session starts from.

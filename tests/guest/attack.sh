@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # attack.sh [SCENARIO…] : what somebody would try to get more than her rights
-# out of a move, or to leave something behind with it; attack.py has the
+# out of a move, or to leave something behind with it; attack/ has the
 # scenarios. With arguments only those whose names begin so. SEED and RACES say
 # how descriptors and namespaces change while messages are handled, and how often.
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # lifetimes.sh [SCENARIO…] : namespaces end, devices and sockets move, the
-# module is unloaded, in every order; lifetimes.py has the scenarios. With
+# module is unloaded, in every order; lifetimes/ has the scenarios. With
 # arguments only those whose names begin so.
 
 set -euo pipefail

@@ -5,7 +5,7 @@
 # VM_APPEND: time-travel=inf-cpu
 #
 # timetravel.sh [SCENARIO…] : days of simulated time with the real module;
-# timetravel.py has the scenarios. With arguments only those whose names begin
+# timetravel/ has the scenarios. With arguments only those whose names begin
 # so. MODULE=intree shows what the kernel's own module makes of those that do
 # without moves.
 

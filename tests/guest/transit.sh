@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # transit.sh [SCENARIO…] : the rules of docs/transit.md and its table of
-# refusals, one scenario for each; transit.py has them. With arguments only
+# refusals, one scenario for each; transit/ has them. With arguments only
 # those whose names begin so.
 
 set -euo pipefail

@@ -5,7 +5,8 @@
 
 use std::cell::Cell;
 use wireguard_protocol::judgement::{
-    judge, Credential, Facts, Owner, Plan, PortOrigin, Refusal, Restriction, State, Target, Wish,
+    judge, Credential, Facts, Owner, Plan, PortOrigin, Refusal, Requested, Restriction, State,
+    Target,
 };
 
 /// A port that takes a right where there are privileged ones.
@@ -52,7 +53,7 @@ pub struct Case {
     pub state: State,
     pub has_net: bool,
     pub is_running: bool,
-    pub wish: Wish,
+    pub wish: Requested,
     pub world: World,
 }
 
@@ -229,7 +230,7 @@ impl Product {
                     for &mark in &self.marks {
                         for &v4 in &self.shown {
                             for &v6 in &self.shown {
-                                let wish = Wish {
+                                let wish = Requested {
                                     net,
                                     port,
                                     mark,

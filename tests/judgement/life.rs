@@ -5,7 +5,7 @@
 use crate::cases::{states, worlds, Case, BOOLS, GOOD, PICKED, PRIVILEGED};
 use std::cell::Cell;
 use wireguard_protocol::judgement::{
-    go_up, Owner, PortOrigin, Refusal, Sockets, State, Target, Wish,
+    go_up, Owner, PortOrigin, Refusal, Requested, SocketPlan, State, Target,
 };
 
 #[test]
@@ -74,9 +74,9 @@ impl Device {
             ..self
         };
         Some(match plan.sockets {
-            Sockets::Keep => next,
-            Sockets::New(bind) => next.bound(bind.port),
-            Sockets::WhenUp => {
+            SocketPlan::Keep => next,
+            SocketPlan::New(bind) => next.bound(bind.port),
+            SocketPlan::WhenUp => {
                 next.has_sockets = false;
                 next
             }
@@ -172,7 +172,7 @@ fn each_request(device: Device, mut f: impl FnMut(&Case)) {
                             state: device.state,
                             has_net: device.has_net,
                             is_running: device.is_running,
-                            wish: Wish {
+                            wish: Requested {
                                 net,
                                 port,
                                 mark,

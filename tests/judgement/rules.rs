@@ -6,7 +6,7 @@
 
 use crate::cases::Case;
 use wireguard_protocol::judgement::{
-    Bind, Credential, Culprit, Errno, Owner, Plan, PortOrigin, Refusal, Sockets, State, Target,
+    Bind, Credential, Culprit, Errno, Owner, Plan, PortOrigin, Refusal, SocketPlan, State, Target,
     Version,
 };
 
@@ -225,11 +225,11 @@ fn are_made_now(case: &Case) -> bool {
     case.takes_proof() && (case.is_running || !case.world.administers)
 }
 
-fn sockets_are_right(case: &Case, sockets: Sockets) -> bool {
+fn sockets_are_right(case: &Case, sockets: SocketPlan) -> bool {
     match sockets {
-        Sockets::Keep => !case.takes_proof(),
-        Sockets::WhenUp => case.takes_proof() && !are_made_now(case),
-        Sockets::New(Bind {
+        SocketPlan::Keep => !case.takes_proof(),
+        SocketPlan::WhenUp => case.takes_proof() && !are_made_now(case),
+        SocketPlan::New(Bind {
             owner: whose,
             port: number,
             may_repick,

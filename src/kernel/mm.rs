@@ -7,7 +7,7 @@
 use super::bindings;
 
 /// All of the machine's memory, in bytes.
-pub(crate) fn total() -> u64 {
+pub(crate) fn total_ram() -> u64 {
     // SAFETY: Reads a number.
     unsafe { bindings::wg_total_memory() }
 }

@@ -16,12 +16,12 @@ use core::{
 use kernel::{prelude::*, sync::lock};
 
 /// The link of an object in chains of kind `ID`. An object is on one such chain at most.
-pub(crate) struct ChainLink<T> {
+pub(crate) struct HashNode<T> {
     next: AtomicPtr<T>,
     linked: AtomicBool,
 }
 
-impl<T> ChainLink<T> {
+impl<T> HashNode<T> {
     pub(crate) const fn new() -> Self {
         Self {
             next: AtomicPtr::new(ptr::null_mut()),
@@ -35,25 +35,25 @@ impl<T> ChainLink<T> {
 /// # Safety
 ///
 /// The link is a field of the object's, the same at each call, and used by no other `ID`.
-pub(crate) unsafe trait Chained<const ID: u64>: Shared {
+pub(crate) unsafe trait Hashed<const ID: u64>: Shared {
     /// The link.
-    fn link(&self) -> &ChainLink<Self>;
+    fn link(&self) -> &HashNode<Self>;
 }
 
-/// Implements [`Chained`].
-macro_rules! impl_chained {
+/// Implements [`Hashed`].
+macro_rules! impl_hashed {
     ($($id:literal: $type:ty { self.$field:ident })*) => {$(
         // SAFETY: A field of the object's; each invocation names another.
         #[allow(unsafe_code)]
-        unsafe impl $crate::kernel::table::Chained<$id> for $type {
+        unsafe impl $crate::kernel::hashtable::Hashed<$id> for $type {
             #[inline]
-            fn link(&self) -> &$crate::kernel::table::ChainLink<Self> {
+            fn link(&self) -> &$crate::kernel::hashtable::HashNode<Self> {
                 &self.$field
             }
         }
     )*};
 }
-pub(crate) use impl_chained;
+pub(crate) use impl_hashed;
 
 /// A chain. It owns a reference to each object on it.
 ///
@@ -61,12 +61,12 @@ pub(crate) use impl_chained;
 ///
 /// From `first`, by the links, one comes to objects of each of which the chain owns a reference,
 /// and then to null.
-struct Chain<T: Chained<ID>, const ID: u64> {
+struct Bucket<T: Hashed<ID>, const ID: u64> {
     first: AtomicPtr<T>,
     _owns: PhantomData<RcuArc<T>>,
 }
 
-impl<T: Chained<ID>, const ID: u64> Chain<T, ID> {
+impl<T: Hashed<ID>, const ID: u64> Bucket<T, ID> {
     const fn new() -> Self {
         Self {
             first: AtomicPtr::new(ptr::null_mut()),
@@ -115,7 +115,7 @@ impl<T: Chained<ID>, const ID: u64> Chain<T, ID> {
     }
 }
 
-impl<T: Chained<ID>, const ID: u64> Drop for Chain<T, ID> {
+impl<T: Hashed<ID>, const ID: u64> Drop for Bucket<T, ID> {
     fn drop(&mut self) {
         let mut next = *self.first.get_mut();
         while !next.is_null() {
@@ -131,13 +131,13 @@ impl<T: Chained<ID>, const ID: u64> Drop for Chain<T, ID> {
 
 /// A hash table: chains, of which a hash says which, and the lock under which they change.
 #[pin_data]
-pub(crate) struct Chains<T: Chained<ID>, const ID: u64> {
-    chains: KVVec<Chain<T, ID>>,
+pub(crate) struct HashTable<T: Hashed<ID>, const ID: u64> {
+    chains: KVVec<Bucket<T, ID>>,
     #[pin]
     lock: SpinLockBh<()>,
 }
 
-impl<T: Chained<ID>, const ID: u64> Chains<T, ID> {
+impl<T: Hashed<ID>, const ID: u64> HashTable<T, ID> {
     /// So many empty chains, which is to be a power of two.
     pub(crate) fn new(
         count: usize,
@@ -147,7 +147,7 @@ impl<T: Chained<ID>, const ID: u64> Chains<T, ID> {
             chains: {
                 let mut chains = KVVec::with_capacity(count, GFP_KERNEL)?;
                 for _ in 0..count {
-                    chains.push(Chain::new(), GFP_KERNEL)?;
+                    chains.push(Bucket::new(), GFP_KERNEL)?;
                 }
                 chains
             },
@@ -156,7 +156,7 @@ impl<T: Chained<ID>, const ID: u64> Chains<T, ID> {
     }
 
     #[inline]
-    fn chain(&self, hash: usize) -> Option<&Chain<T, ID>> {
+    fn chain(&self, hash: usize) -> Option<&Bucket<T, ID>> {
         self.chains.get(hash & self.chains.len().wrapping_sub(1))
     }
 
@@ -172,21 +172,21 @@ impl<T: Chained<ID>, const ID: u64> Chains<T, ID> {
     }
 
     /// Keeps others from changing the table.
-    pub(crate) fn lock(&self) -> Changes<'_, T, ID> {
-        Changes {
+    pub(crate) fn lock(&self) -> HashTableGuard<'_, T, ID> {
+        HashTableGuard {
             table: self,
             _guard: self.lock.lock(),
         }
     }
 }
 
-/// Holds the lock of [`Chains`], to change them.
-pub(crate) struct Changes<'a, T: Chained<ID>, const ID: u64> {
-    table: &'a Chains<T, ID>,
+/// Holds the lock of [`HashTable`], to change them.
+pub(crate) struct HashTableGuard<'a, T: Hashed<ID>, const ID: u64> {
+    table: &'a HashTable<T, ID>,
     _guard: lock::Guard<'a, (), SpinLockBhBackend>,
 }
 
-impl<T: Chained<ID>, const ID: u64> Changes<'_, T, ID> {
+impl<T: Hashed<ID>, const ID: u64> HashTableGuard<'_, T, ID> {
     /// Puts an object on the chain of its hash, unless it is on one of this kind already.
     pub(crate) fn insert(&mut self, hash: usize, object: RcuArc<T>) {
         if let Some(chain) = self.table.chain(hash) {
@@ -205,7 +205,7 @@ impl<T: Chained<ID>, const ID: u64> Changes<'_, T, ID> {
 /// Walks a chain.
 pub(crate) struct Iter<'g, T, const ID: u64>(*mut T, PhantomData<&'g T>);
 
-impl<'g, T: Chained<ID>, const ID: u64> Iterator for Iter<'g, T, ID> {
+impl<'g, T: Hashed<ID>, const ID: u64> Iterator for Iter<'g, T, ID> {
     type Item = Ref<'g, T>;
 
     #[inline]
