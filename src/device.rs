@@ -37,7 +37,7 @@ use crate::{
     send,
     transit::{self, Transit},
 };
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use kernel::{
     new_mutex,
     prelude::*,
@@ -68,6 +68,26 @@ pub(crate) struct Config {
     pub(crate) carried_before: LinkStats,
 }
 
+/// Something of a device that an administrator may turn off, and that is looked at without a lock:
+/// packets that are under way go as it was.
+pub(crate) struct Switch(AtomicBool);
+
+impl Switch {
+    fn new(on: bool) -> Self {
+        Self(AtomicBool::new(on))
+    }
+
+    fn set(&self, on: bool) {
+        self.0.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether it is on.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The private part of a device.
 ///
 /// Locks, outermost first: RTNL, `config`, `identity`, then those of peers.
@@ -87,6 +107,8 @@ pub(crate) struct Device {
     pub(crate) cookies: CookieChecker,
     #[pin]
     pub(crate) config: Mutex<Config>,
+    /// Whether several packets may go through the sockets as one.
+    pub(crate) udp_gso: Switch,
     /// Handshake messages that came in and are not dealt with.
     pub(crate) handshakes_waiting: AtomicU32,
     #[pin]
@@ -110,6 +132,7 @@ impl netdev::Driver for Device {
     const KIND: &'static CStr = c"wireguard";
     const OVERHEAD: u32 = DATA_MIN_LEN as u32 + 8 + 40;
     const PADDING: u32 = PADDING as u32;
+    const PRIV_FLAG: &'static CStr = c"udp-gso";
 
     fn create<'a>(dev: &'a NetDevice, rtnl: &'a Rtnl) -> impl PinInit<Self, Error> + 'a {
         let name = dev.name(rtnl);
@@ -130,6 +153,7 @@ impl netdev::Driver for Device {
                 transit_generation: transit::new_generation(),
                 carried_before: LinkStats::default(),
             }, "wg_config"),
+            udp_gso: Switch::new(true),
             handshakes_waiting: AtomicU32::new(0),
             encrypt <- ParallelQueue::new(MAX_QUEUED_PACKETS as i32, static_lock_class!()),
             decrypt <- ParallelQueue::new(MAX_QUEUED_PACKETS as i32, static_lock_class!()),
@@ -173,6 +197,18 @@ impl netdev::Driver for Device {
             peer.endpoint.forget_routes();
             Peer::fall_silent(peer);
             peer.allow_handshake();
+        }
+    }
+
+    fn priv_flag(dev: &Dev) -> bool {
+        dev.udp_gso.is_on()
+    }
+
+    fn set_priv_flag(dev: &Dev, _rtnl: &Rtnl, on: bool) {
+        let config = dev.config.lock();
+        dev.udp_gso.set(on);
+        if let Some(sockets) = &config.sockets {
+            sockets.set_gro(on);
         }
     }
 

@@ -52,10 +52,11 @@ pub(crate) fn packet(dev: &Dev, mut skb: Skb) -> Result {
         return refuse(dev, skb, EDESTADDRREQ);
     }
     let mtu = skb.mtu(netdev);
-    let messages = skb
-        .view()
-        .segmenter()
-        .and_then(|segmenter| u16::try_from(segmenter.segments()).ok());
+    let whole = match dev.udp_gso.is_on() {
+        true => skb.view().segmenter(),
+        false => None,
+    };
+    let messages = whole.and_then(|segmenter| u16::try_from(segmenter.segments()).ok());
     let packets = match messages {
         // It is cut where its segments are encrypted.
         Some(_) => SkbList::from(skb),

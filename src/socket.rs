@@ -152,6 +152,10 @@ impl crate::kernel::udp::Receiver for Device {
         crate::receive::packet(dev, skb);
     }
 
+    fn receives_together(dev: &Dev) -> bool {
+        dev.udp_gso.is_on()
+    }
+
     fn receive_together(dev: &Dev, skb: Skb) {
         crate::receive::super_packet(dev, skb);
     }

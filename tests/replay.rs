@@ -57,6 +57,30 @@ proptest! {
         }
     }
 
+    #[test]
+    #[cfg_attr(miri, ignore = "would take minutes")]
+    fn runs_agree_with_the_model(
+        start in prop_oneof![Just(0), 0..u64::MAX / 2, Just(REJECT_AFTER_MESSAGES - 10_000)],
+        steps in prop::collection::vec((step(), prop_oneof![0..3u16, 1..200u16]), 1..200),
+    ) {
+        let mut both = Both::new();
+        both.check(start);
+        for (step, count) in steps {
+            let highest = both.window.highest().unwrap_or(0);
+            let first = match step {
+                Step::Ahead(by) => highest.saturating_add(by),
+                Step::Behind(by) => highest.saturating_sub(by),
+                Step::Edge(by) => highest.saturating_sub(REPLAY_WINDOW).saturating_add_signed(by),
+                Step::To(counter) => counter,
+            };
+            if count == 1 {
+                both.check(first);
+            } else {
+                both.check_run(first, count);
+            }
+        }
+    }
+
     /// A whole stream, delayed by up to a little more than the window.
     #[test]
     #[cfg_attr(miri, ignore = "would take minutes")]

@@ -5,6 +5,7 @@
 //! C headers: `include/linux/netdevice.h`, `include/linux/inetdevice.h`, `include/net/addrconf.h`.
 
 mod dev;
+mod ethtool;
 mod held;
 mod link_ops;
 

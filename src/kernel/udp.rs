@@ -26,6 +26,9 @@ pub(crate) trait Receiver: Driver {
     /// A packet came in by one of the device's sockets, in softirq context.
     fn receive(dev: &Dev<Self>, skb: Skb);
 
+    /// Whether packets that came in together may be passed on together.
+    fn receives_together(dev: &Dev<Self>) -> bool;
+
     /// The same of a packet that is several datagrams, and that begins where the first of them does.
     fn receive_together(dev: &Dev<Self>, skb: Skb);
 }
@@ -248,7 +251,15 @@ impl<D: Receiver> Sockets<D> {
                 }),
             );
         }
-        self.set_socket_gro(socket, true);
+        self.set_socket_gro(socket, D::receives_together(&self.dev));
+    }
+
+    /// Has the stack pass on together what it received together, or one by one, by all sockets.
+    pub(crate) fn set_gro(&self, on: bool) {
+        self.set_socket_gro(&self.v4, on);
+        if let Some(v6) = &self.v6 {
+            self.set_socket_gro(v6, on);
+        }
     }
 
     /// Has the stack pass on together what it received together, or one by one.

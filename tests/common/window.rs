@@ -7,7 +7,7 @@ use wireguard_protocol::protocol::constants::{REJECT_AFTER_MESSAGES, REPLAY_WIND
 use wireguard_protocol::protocol::replay::ReplayWindow;
 
 /// What the window is to do, without any cleverness.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Model {
     pub seen: HashSet<u64>,
     pub highest: Option<u64>,
@@ -50,6 +50,23 @@ impl Both {
             self.window.is_exhausted(),
             self.model.highest == Some(REJECT_AFTER_MESSAGES - 1)
         );
+        accepted
+    }
+
+    /// The same for counters that came in as one packet: all or none.
+    #[allow(dead_code)]
+    pub fn check_run(&mut self, first: u64, count: u16) -> bool {
+        let accepted = self.window.check_and_update_run(first, count);
+        let mut model = self.model.clone();
+        let expected = count != 0
+            && first
+                .checked_add(count.into())
+                .is_some_and(|end| (first..end).all(|counter| model.accept(counter)));
+        if expected {
+            self.model = model;
+        }
+        assert_eq!(accepted, expected, "{count} counters from {first}");
+        assert_eq!(self.window.highest(), self.model.highest);
         accepted
     }
 }

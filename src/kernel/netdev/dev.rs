@@ -29,6 +29,8 @@ pub(crate) trait Driver:
     const OVERHEAD: u32;
     /// Packets grow to a multiple of this.
     const PADDING: u32;
+    /// The name of the switch that ethtool(8) shows as a private flag.
+    const PRIV_FLAG: &'static CStr;
 
     /// The private part of a new device.
     fn create<'a>(dev: &'a NetDevice, rtnl: &'a Rtnl) -> impl PinInit<Self, Error> + 'a;
@@ -36,6 +38,10 @@ pub(crate) trait Driver:
     fn open(dev: &Dev<Self>, rtnl: &Rtnl) -> Result;
     /// The interface goes down.
     fn stop(dev: &Dev<Self>, rtnl: &Rtnl);
+    /// Whether that switch is on.
+    fn priv_flag(dev: &Dev<Self>) -> bool;
+    /// It is turned on or off.
+    fn set_priv_flag(dev: &Dev<Self>, rtnl: &Rtnl, on: bool);
     /// A packet is to be sent.
     fn transmit(dev: &Dev<Self>, skb: Skb) -> Result;
     /// The device is no interface any more, and nobody can find it. Sockets that it has still are to

@@ -5,7 +5,7 @@
 //! C headers: `include/net/rtnetlink.h`, `include/linux/netdevice.h`,
 //! `include/net/net_namespace.h`.
 
-use super::{Dev, Driver};
+use super::{ethtool, Dev, Driver};
 use crate::kernel::{
     bindings,
     once::{Claim, Claimed},
@@ -36,6 +36,7 @@ pub(crate) struct RtnlLinkOps<D: Driver> {
     ops: UnsafeCell<bindings::net_device_ops>,
     pernet: UnsafeCell<bindings::pernet_operations>,
     devtype: UnsafeCell<bindings::device_type>,
+    ethtool: UnsafeCell<bindings::ethtool_ops>,
     devices: AtomicPtr<Dev<D>>,
     claim: Claim,
 }
@@ -80,6 +81,7 @@ impl<D: Driver> RtnlLinkOps<D> {
             ops: UnsafeCell::new(ops),
             pernet: UnsafeCell::new(pernet),
             devtype: UnsafeCell::new(devtype),
+            ethtool: UnsafeCell::new(ethtool::ops::<D>()),
             devices: AtomicPtr::new(ptr::null_mut()),
             claim: Claim::new(),
         }
@@ -150,6 +152,7 @@ impl<D: Driver> RtnlLinkOps<D> {
             bindings::wg_netif_keep_dst(dev);
             let dev = &mut *dev;
             dev.netdev_ops = kind.ops.get();
+            dev.ethtool_ops = kind.ethtool.get();
             dev.header_ops = &raw const bindings::ip_tunnel_header_ops;
             dev.hard_header_len = 0;
             dev.addr_len = 0;
