@@ -198,9 +198,16 @@ def lives_in(net, port=None):
 
 
 def as_it_was(before):
-    after = state()
-    return [f"{part}: {before[part]} became {after[part]}"
-            for part in before if before[part] != after[part]]
+    """What has changed, if something has."""
+    return list(changes("", before, state()))
+
+
+def changes(where, before, after):
+    if isinstance(before, dict) and isinstance(after, dict):
+        for part in before.keys() | after.keys():
+            yield from changes(f"{where} {part}", before.get(part), after.get(part))
+    elif before != after:
+        yield f"{where[1:]}: {before} became {after}"
 
 
 def refused(what, error, kernel, advice, *words, who=None, alive=True):
