@@ -4,10 +4,11 @@
 
 use crate::{
     device::Dev,
+    encrypt::Encrypt,
     handshake,
     ip::IpHeader,
     kernel::{
-        batch::{Batch, Outcome},
+        batch::{Batch, Drain, Outcome},
         chain::SkbList,
         debug,
         errno::{EDESTADDRREQ, ENOKEY, EPROTONOSUPPORT},
@@ -235,30 +236,47 @@ fn transmit_queue(peer: &RcuArc<Peer>) {
     let Some(mut queue) = peer.tx.drain() else {
         return;
     };
-    // What waits here still counts as its sender's, so that one is held back as well.
-    while !waits_for_room(peer) {
-        let Some((batch, outcome)) = queue.next() else {
-            return;
-        };
-        let parts = batch.into_parts();
-        if outcome == Outcome::Done {
-            transmit(peer, parts.results.unwrap_or(parts.packets));
-        }
+    while transmit_some(peer, &mut queue) {
         crate::kernel::workqueue::yield_if_needed();
     }
 }
 
+/// Packets that are sent before softirqs may run, in which a virtual device or the loopback receives
+/// them: it pays to have several there.
+const BURST: usize = 32;
+
+/// Sends some of that. `false`: there is no more for now.
+fn transmit_some(peer: &RcuArc<Peer>, queue: &mut Drain<'_, Encrypt>) -> bool {
+    let bh = BhGuard::new();
+    let mut sent = 0usize;
+    while sent < BURST {
+        // What waits here still counts as its sender's, so that one is held back as well.
+        if waits_for_room(&bh, peer) {
+            return false;
+        }
+        let Some((batch, outcome)) = queue.next() else {
+            return false;
+        };
+        let parts = batch.into_parts();
+        let packets = parts.results.unwrap_or(parts.packets);
+        sent = sent.saturating_add(packets.segments());
+        if outcome == Outcome::Done {
+            transmit(peer, packets);
+        }
+    }
+    true
+}
+
 /// Whether the socket has no room for more, as a task's socket may have: this goes on when there is.
 #[inline]
-fn waits_for_room(peer: &RcuArc<Peer>) -> bool {
-    let bh = BhGuard::new();
+fn waits_for_room(bh: &BhGuard, peer: &RcuArc<Peer>) -> bool {
     let socket = peer
         .device
         .transit
-        .load(&bh)
+        .load(bh)
         .and_then(|transit| transit.sockets.of(peer.endpoint.version()));
     match socket {
-        Some(socket) if !peer.is_dead() => Waiter::wait(peer, &bh, socket),
+        Some(socket) if !peer.is_dead() => Waiter::wait(peer, bh, socket),
         _ => false,
     }
 }
