@@ -9,6 +9,7 @@ use crate::{
     encrypt::Encrypt,
     handshake::ReceiveHandshakes,
     index::IndexTable,
+    ip::{IPV6_HEADER_LEN, UDP_HEADER_LEN},
     judgement,
     kernel::{
         arena::Spare,
@@ -30,7 +31,7 @@ use crate::{
     peer::Peer,
     peer_table::PeerTable,
     protocol::{
-        constants::{MAX_QUEUED_HANDSHAKES, MAX_QUEUED_PACKETS, PADDING},
+        constants::{MAX_QUEUED_HANDSHAKES, MAX_QUEUED_PACKETS, PADDING, TAG_LEN},
         message::DATA_MIN_LEN,
         noise::StaticIdentity,
     },
@@ -130,9 +131,10 @@ impl_has_static! {
 
 impl netdev::Driver for Device {
     const KIND: &'static CStr = c"wireguard";
-    const OVERHEAD: u32 = DATA_MIN_LEN as u32 + 8 + 40;
+    const OVERHEAD: u32 = DATA_MIN_LEN as u32 + UDP_HEADER_LEN + IPV6_HEADER_LEN;
     const PADDING: u32 = PADDING as u32;
     const PRIV_FLAG: &'static CStr = c"udp-gso";
+    const TAILROOM: u16 = (PADDING + TAG_LEN) as u16;
 
     fn create<'a>(dev: &'a NetDevice, rtnl: &'a Rtnl) -> impl PinInit<Self, Error> + 'a {
         let name = dev.name(rtnl);

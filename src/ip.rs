@@ -2,13 +2,14 @@
 
 //! The little that a tunnel wants to know of the IP and UDP headers around and inside it.
 
+use crate::protocol::inet;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub(crate) const ETHERTYPE_IPV4: u16 = 0x0800;
-pub(crate) const ETHERTYPE_IPV6: u16 = 0x86dd;
-pub(crate) const IPV4_HEADER_LEN: u32 = 20;
-pub(crate) const IPV6_HEADER_LEN: u32 = 40;
-pub(crate) const UDP_HEADER_LEN: u32 = 8;
+pub(crate) const ETH_P_IP: u16 = 0x0800;
+pub(crate) const ETH_P_IPV6: u16 = 0x86dd;
+pub(crate) const IPV4_HEADER_LEN: u32 = inet::IPV4_HEADER_LEN as u32;
+pub(crate) const IPV6_HEADER_LEN: u32 = inet::IPV6_HEADER_LEN as u32;
+pub(crate) const UDP_HEADER_LEN: u32 = inet::UDP_HEADER_LEN as u32;
 
 /// Capable of congestion notification.
 const ECN_ECT_0: u8 = 2;
@@ -51,8 +52,8 @@ impl<'a> IpHeader<'a> {
     #[inline]
     pub(crate) fn ethertype(self) -> u16 {
         match self {
-            Self::V4(_) => ETHERTYPE_IPV4,
-            Self::V6(_) => ETHERTYPE_IPV6,
+            Self::V4(_) => ETH_P_IP,
+            Self::V6(_) => ETH_P_IPV6,
         }
     }
 

@@ -68,7 +68,7 @@ impl ::kernel::Module for WireGuard {
         let credentials = NetSysctl::register()?;
         let devices = RtnlLinkOps::register()?;
         let family = Family::register(module)?;
-        pr_info!("WireGuard 1.0.0 loaded\n");
+        pr_info!("WireGuard {} loaded\n", kernel::VERSION);
         Ok(Self {
             _family: family,
             _devices: devices,

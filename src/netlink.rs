@@ -22,8 +22,6 @@ use crate::{
 };
 use kernel::{prelude::*, str::CStr};
 
-const IFNAME_LEN: u16 = 15;
-
 /// A table in which each attribute has its policy at its own number, and the rest is refused.
 macro_rules! policies {
     ($max:expr; $($number:expr => $policy:expr),* $(,)?) => {{
@@ -61,13 +59,13 @@ const PEER: &[Policy] = policies!(WGPEER_A_PROTOCOL_VERSION;
 
 const GET: &[Policy] = policies!(WGDEVICE_A_TRANSIT_WANTED;
     WGDEVICE_A_IFINDEX => Policy::u32(),
-    WGDEVICE_A_IFNAME => Policy::string(IFNAME_LEN),
+    WGDEVICE_A_IFNAME => Policy::ifname(),
     WGDEVICE_A_TRANSIT_WANTED => Policy::flag(),
 );
 
 const SET: &[Policy] = policies!(WGDEVICE_A_TRANSIT_CREDENTIAL_IPV6;
     WGDEVICE_A_IFINDEX => Policy::u32(),
-    WGDEVICE_A_IFNAME => Policy::string(IFNAME_LEN),
+    WGDEVICE_A_IFNAME => Policy::ifname(),
     WGDEVICE_A_PRIVATE_KEY => Policy::exact(KEY_LEN as u16),
     WGDEVICE_A_PUBLIC_KEY => Policy::exact(KEY_LEN as u16),
     WGDEVICE_A_FLAGS => Policy::flags(WGDEVICE_F_REPLACE_PEERS),

@@ -81,6 +81,8 @@ pub(crate) struct Peer {
     napi: Napi<Peer>,
     #[pin]
     pub(crate) handshake: RwSem<Handshake<KernelCrypto>>,
+    /// By which the index table finds the handshake: who looks there does not hold its lock. Changed
+    /// by the table alone.
     handshake_index: AtomicU32,
     last_sent_handshake: AtomicU64,
     #[pin]

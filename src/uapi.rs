@@ -64,8 +64,5 @@ pub(crate) const WGTRANSIT_A_RX_BYTES: u32 = 9;
 pub(crate) const WGTRANSIT_A_TX_PACKETS: u32 = 10;
 pub(crate) const WGTRANSIT_A_TX_BYTES: u32 = 11;
 
-pub(crate) const AF_INET: u16 = 2;
-pub(crate) const AF_INET6: u16 = 10;
-
 /// NETNSA_NSID_NOT_ASSIGNED.
 pub(crate) const NSID_NONE: i32 = -1;

@@ -4,7 +4,10 @@
 //!
 //! C headers: `include/linux/net.h`, `include/net/sock.h`.
 
-use super::{bindings, net::Net};
+use super::{
+    bindings,
+    net::{family_of, Net},
+};
 use crate::judgement::{Credential, Restriction, Version};
 use core::ptr::{self, NonNull};
 use kernel::prelude::*;
@@ -46,15 +49,11 @@ impl ShownSocket {
 
     /// Whether it is a plain UDP socket of the version.
     fn is_udp(&self, version: Version) -> bool {
-        let family = match version {
-            Version::V4 => bindings::AF_INET,
-            Version::V6 => bindings::AF_INET6,
-        };
         let sk = self.sk();
         // SAFETY: As in `sk`. The last two never change; IPV6_ADDRFORM may change the family
         // meanwhile, so it is read as what another CPU may write.
         unsafe {
-            u32::from((&raw const (*sk).__sk_common.skc_family).read_volatile()) == family
+            (&raw const (*sk).__sk_common.skc_family).read_volatile() == family_of(version)
                 && u32::from((*sk).sk_type) == bindings::sock_type_SOCK_DGRAM
                 && u32::from((*sk).sk_protocol) == bindings::IPPROTO_UDP
         }

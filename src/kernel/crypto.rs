@@ -6,13 +6,11 @@
 //! `include/crypto/curve25519.h`.
 
 use super::{bindings, random};
-use crate::protocol::crypto::Crypto;
+use crate::protocol::{constants::TAG_LEN, crypto::Crypto};
 use core::mem::MaybeUninit;
 
 /// lib/crypto.
 pub(crate) struct KernelCrypto;
-
-const TAG: usize = 16;
 
 #[inline(never)]
 fn blake2s(out: &mut [u8], key: &[u8], parts: &[&[u8]]) {
@@ -44,7 +42,7 @@ impl Crypto for KernelCrypto {
     }
 
     fn aead_seal(dst: &mut [u8], src: &[u8], aad: &[u8], nonce: u64, key: &[u8; 32]) -> bool {
-        if Some(dst.len()) != src.len().checked_add(TAG) {
+        if Some(dst.len()) != src.len().checked_add(TAG_LEN) {
             return false;
         }
         // SAFETY: All slices are valid for their lengths, and `dst` has room for the tag.
@@ -63,7 +61,7 @@ impl Crypto for KernelCrypto {
     }
 
     fn aead_open(dst: &mut [u8], src: &[u8], aad: &[u8], nonce: u64, key: &[u8; 32]) -> bool {
-        if Some(src.len()) != dst.len().checked_add(TAG) {
+        if Some(src.len()) != dst.len().checked_add(TAG_LEN) {
             return false;
         }
         // SAFETY: All slices are valid for their lengths, and `dst` has room for what is left
@@ -88,7 +86,7 @@ impl Crypto for KernelCrypto {
         nonce: &[u8; 24],
         key: &[u8; 32],
     ) -> bool {
-        if Some(dst.len()) != src.len().checked_add(TAG) {
+        if Some(dst.len()) != src.len().checked_add(TAG_LEN) {
             return false;
         }
         // SAFETY: As in `aead_seal`.
@@ -113,7 +111,7 @@ impl Crypto for KernelCrypto {
         nonce: &[u8; 24],
         key: &[u8; 32],
     ) -> bool {
-        if Some(src.len()) != dst.len().checked_add(TAG) {
+        if Some(src.len()) != dst.len().checked_add(TAG_LEN) {
             return false;
         }
         // SAFETY: As in `aead_open`.

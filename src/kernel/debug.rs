@@ -3,41 +3,17 @@
 //! Messages that are printed only where dynamic debug asks for them. None of it is worth room in
 //! whoever has something to say.
 
-use super::{bindings, netdev::NetDevice};
+use super::{bindings, netdev::NetDevice, sockaddr::SockAddr};
 use crate::judgement::Version;
-use core::{
-    mem::MaybeUninit,
-    net::{IpAddr, SocketAddr},
-};
+use core::net::{IpAddr, SocketAddr};
 use kernel::{prelude::*, str::CStr};
 
-/// Calls `act` with the C form of an address, of which an unspecified one prints as such.
+/// Calls `act` with the C form of an address; without one it prints as such.
 fn with_sockaddr<R>(
     address: Option<SocketAddr>,
     act: impl FnOnce(*const kernel::ffi::c_void) -> R,
 ) -> R {
-    // SAFETY: All zeroes are valid: plain data.
-    let mut c: bindings::sockaddr_in6 = unsafe { MaybeUninit::zeroed().assume_init() };
-    match address {
-        Some(SocketAddr::V4(v4)) => {
-            let c4 = (&raw mut c).cast::<bindings::sockaddr_in>();
-            // SAFETY: The larger structure has room for the smaller one.
-            unsafe {
-                (*c4).sin_family = bindings::AF_INET as u16;
-                (*c4).sin_port = v4.port().to_be();
-                (*c4).sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
-            }
-        }
-        Some(SocketAddr::V6(v6)) => {
-            c.sin6_family = bindings::AF_INET6 as u16;
-            c.sin6_port = v6.port().to_be();
-            // SAFETY: Sixteen bytes of plain data either way.
-            c.sin6_addr = unsafe { core::mem::transmute(v6.ip().octets()) };
-            c.sin6_scope_id = v6.scope_id();
-        }
-        None => (),
-    }
-    act((&raw const c).cast())
+    act(address.map_or(SockAddr::UNSPEC, SockAddr::new).as_ptr())
 }
 
 /// Says `what` about peer number `id` and its endpoint.

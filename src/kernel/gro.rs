@@ -14,7 +14,7 @@ use super::{
     skb::{Packet, Skb, DATA_HEADER, HEADROOM},
 };
 use crate::{
-    ip::{ETHERTYPE_IPV4, ETHERTYPE_IPV6},
+    ip::{ETH_P_IP, ETH_P_IPV6},
     protocol::gro::Merged,
 };
 use core::{marker::PhantomData, mem::offset_of, ptr, slice};
@@ -265,8 +265,8 @@ impl Skb {
                 offset_of!(bindings::tcphdr, check) as u16;
             // Who cuts it goes by that.
             let (mut kind, ethertype) = match merged.ipv6 {
-                true => (gso_type::TCPV6, ETHERTYPE_IPV6),
-                false => (gso_type::TCPV4, ETHERTYPE_IPV4),
+                true => (gso_type::TCPV6, ETH_P_IPV6),
+                false => (gso_type::TCPV4, ETH_P_IP),
             };
             headers.protocol = ethertype.to_be();
             if merged.acc_ecn {

@@ -6,7 +6,7 @@
 
 #include "bindings.h"
 
-MODULE_VERSION("1.0.0");
+MODULE_VERSION(WG_VERSION);
 
 /* Locks. */
 

@@ -45,6 +45,9 @@
 #include <net/rtnetlink.h>
 #include <net/udp_tunnel.h>
 
+/* That of the in-tree module. */
+#define WG_VERSION "1.0.0"
+
 /* Locks. */
 void wg_spin_lock_init(spinlock_t *lock, const char *name, struct lock_class_key *key);
 void wg_spin_lock_bh(spinlock_t *lock);

@@ -41,6 +41,29 @@ mod bindings {
     );
 }
 
+/// The version of the module, as modinfo(8) has it.
+pub(crate) const VERSION: &str = match core::ffi::CStr::from_bytes_with_nul(bindings::WG_VERSION) {
+    Ok(version) => match version.to_str() {
+        Ok(version) => version,
+        Err(_) => panic!("not UTF-8"),
+    },
+    Err(_) => panic!("not terminated"),
+};
+
+// What both the protocol and C have names for.
+const _: () = {
+    use crate::{ip, protocol};
+    assert!(ip::ETH_P_IP as u32 == bindings::ETH_P_IP);
+    assert!(ip::ETH_P_IPV6 as u32 == bindings::ETH_P_IPV6);
+    assert!(ip::IPV4_HEADER_LEN as usize == size_of::<bindings::iphdr>());
+    assert!(ip::IPV6_HEADER_LEN as usize == size_of::<bindings::ipv6hdr>());
+    assert!(ip::UDP_HEADER_LEN as usize == size_of::<bindings::udphdr>());
+    assert!(protocol::constants::TAG_LEN as u32 == bindings::AUTHTAG_SIZE);
+    assert!(protocol::constants::KEY_LEN as u32 == bindings::KEY_SIZE);
+    assert!(protocol::constants::TAG_LEN as u32 == skb::TAG);
+    assert!(protocol::message::DATA_HEADER_LEN as u32 == skb::DATA_HEADER);
+};
+
 // Offsets in packets are pointers where words are shorter, and counters of devices not 64 bits long.
 const _: () = assert!(usize::BITS == 64, "written for machines of 64 bits");
 
@@ -72,6 +95,7 @@ pub(crate) mod ring;
 pub(crate) mod route;
 pub(crate) mod rtnl;
 pub(crate) mod skb;
+pub(crate) mod sockaddr;
 pub(crate) mod sysctl;
 mod task_socket;
 pub(crate) mod time;

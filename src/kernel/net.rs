@@ -5,6 +5,7 @@
 //! C header: `include/net/net_namespace.h`.
 
 use super::bindings;
+use crate::judgement::Version;
 use core::ptr::NonNull;
 use kernel::{error::from_err_ptr, prelude::*};
 
@@ -91,6 +92,19 @@ impl Drop for Net {
     fn drop(&mut self) {
         // SAFETY: The reference is ours and ends here.
         unsafe { bindings::wg_put_net(self.0.as_ptr()) };
+    }
+}
+
+/// IPv4, to sockets and to netlink.
+pub(crate) const AF_INET: u16 = bindings::AF_INET as u16;
+/// IPv6.
+pub(crate) const AF_INET6: u16 = bindings::AF_INET6 as u16;
+
+/// The address family of a version of IP.
+pub(crate) const fn family_of(version: Version) -> u16 {
+    match version {
+        Version::V4 => AF_INET,
+        Version::V6 => AF_INET6,
     }
 }
 

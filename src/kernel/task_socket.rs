@@ -9,9 +9,10 @@
 use super::{
     bindings,
     errno::{EADDRNOTAVAIL, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOBUFS},
-    net::Net,
+    net::{self, Net},
     random,
     skb::Skb,
+    sockaddr::SockAddr,
 };
 use crate::judgement::Version;
 use core::{mem::MaybeUninit, ptr, ptr::NonNull};
@@ -23,37 +24,6 @@ use kernel::{
 /// How many ports are asked about. A security module may allow them one by one: who may send to
 /// half of them all gets through once in 65,536 times.
 const PROBES: usize = 16;
-
-/// A socket address of either version.
-#[repr(C)]
-union Address {
-    v4: bindings::sockaddr_in,
-    v6: bindings::sockaddr_in6,
-}
-
-impl Address {
-    fn zeroed() -> Self {
-        // SAFETY: All zeroes are valid: plain data.
-        unsafe { MaybeUninit::zeroed().assume_init() }
-    }
-
-    /// Port `port` of all addresses.
-    fn any(version: Version, port: u16) -> (Self, i32) {
-        let mut address = Self::zeroed();
-        match version {
-            Version::V4 => {
-                address.v4.sin_family = bindings::AF_INET as u16;
-                address.v4.sin_port = port.to_be();
-                (address, size_of::<bindings::sockaddr_in>() as i32)
-            }
-            Version::V6 => {
-                address.v6.sin6_family = bindings::AF_INET6 as u16;
-                address.v6.sin6_port = port.to_be();
-                (address, size_of::<bindings::sockaddr_in6>() as i32)
-            }
-        }
-    }
-}
 
 /// A socket of the current task's without a file.
 ///
@@ -70,16 +40,12 @@ impl FilelessSocket {
     /// What socket(2) does, in `net`: security modules and the programs of the task's cgroup are
     /// asked, and the socket gets the task's user, cgroups and label.
     fn new(net: &Net, version: Version) -> Result<Self> {
-        let family = match version {
-            Version::V4 => bindings::AF_INET,
-            Version::V6 => bindings::AF_INET6,
-        };
         let mut socket = ptr::null_mut();
         // SAFETY: The namespace is alive. Not a kernel socket: those are nobody's.
         to_result(unsafe {
             bindings::__sock_create(
                 net.as_ptr(),
-                family as i32,
+                net::family_of(version).into(),
                 bindings::sock_type_SOCK_DGRAM as i32,
                 bindings::IPPROTO_UDP as i32,
                 &mut socket,
@@ -104,20 +70,11 @@ impl FilelessSocket {
     /// port yet they are also asked whether it may have one picked for it.
     fn probe(&self) -> Result {
         let port = random::below(u16::MAX.into()).wrapping_add(1) as u16;
-        let (mut address, len) = Address::any(self.version, port);
-        match self.version {
-            Version::V4 => address.v4.sin_addr.s_addr = bindings::INADDR_LOOPBACK.to_be(),
-            Version::V6 => {
-                let mut loopback = [0; 16];
-                loopback[15] = 1;
-                // SAFETY: Sixteen bytes of plain data either way.
-                address.v6.sin6_addr = unsafe { core::mem::transmute::<[u8; 16], _>(loopback) };
-            }
-        }
+        let mut address = SockAddr::loopback(self.version, port);
         // SAFETY: All zeroes are valid: no data, no control messages, no flags.
         let mut message: bindings::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-        message.msg_name = (&raw mut address).cast();
-        message.msg_namelen = len;
+        message.msg_name = address.as_mut_ptr();
+        message.msg_namelen = address.len();
         message.msg_flags = bindings::MSG_PROBE | bindings::MSG_CONFIRM | bindings::MSG_DONTWAIT;
         // SAFETY: The socket is ours by the type invariant; the message and its address are valid
         // for the call.
@@ -240,15 +197,20 @@ impl TaskSocket {
             sk: NonNull::new(sk).ok_or(EINVAL)?,
             version,
         };
-        let (mut address, len) = Address::any(version, port);
+        let mut address = SockAddr::any(version, port);
+        let len = address.len();
         // SAFETY: The socket is ours and not bound yet; the address is valid for the call.
         unsafe {
             if version == Version::V6 {
                 to_result(bindings::wg_sock_set_v6only(sk))?;
             }
-            let address = &raw mut address;
-            to_result(bindings::wg_security_may_bind(sk, address.cast(), len))?;
-            to_result(bindings::kernel_bind(socket.as_ptr(), address.cast(), len))?;
+            to_result(bindings::wg_security_may_bind(
+                sk,
+                address.as_mut_ptr(),
+                len,
+            ))?;
+            let address = address.as_mut_ptr();
+            to_result(bindings::kernel_bind(socket.as_ptr(), address, len))?;
             // Programs of the cgroup may have given the socket what packets of its owner would then
             // have, and those of a tunnel do not: a mark, a device, a priority, an address, a port.
             let bound_to = u16::from_be(bindings::wg_inet_sport(sk));

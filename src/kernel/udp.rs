@@ -79,14 +79,13 @@ impl UdpSocket {
     fn bind_kernel(net: &Net, version: Version, port: u16) -> Result<Self> {
         // SAFETY: All zeroes are a valid configuration: any address, any port, any device.
         let mut config: bindings::udp_port_cfg = unsafe { MaybeUninit::zeroed().assume_init() };
+        config.family = net::family_of(version) as u8;
         config.local_udp_port = port.to_be();
         match version {
             Version::V4 => {
-                config.family = bindings::AF_INET as u8;
                 config.set_use_udp_checksums(1);
             }
             Version::V6 => {
-                config.family = bindings::AF_INET6 as u8;
                 config.set_use_udp6_tx_checksums(1);
                 config.set_use_udp6_rx_checksums(1);
                 config.set_ipv6_v6only(1);

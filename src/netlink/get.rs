@@ -11,16 +11,15 @@ use crate::{
     device::{Config, Dev},
     kernel::{
         genl::{Cursor, Message, Progress, Request},
+        net::{AF_INET, AF_INET6},
         rtnl::Rtnl,
+        sockaddr::SockAddr,
     },
     peer::Peer,
     protocol::allowed_ips::{NodeId, Prefix},
     uapi::*,
 };
-use core::{
-    net::{IpAddr, SocketAddr},
-    sync::atomic::Ordering,
-};
+use core::{net::IpAddr, sync::atomic::Ordering};
 use kernel::prelude::*;
 
 /// Where a dump goes on.
@@ -196,40 +195,9 @@ fn state(peer: &Peer, message: &mut Message<'_>) -> Result {
     message.put_u64(WGPEER_A_RX_BYTES, rx, WGPEER_A_UNSPEC)?;
     message.put_u32(WGPEER_A_PROTOCOL_VERSION, 1)?;
     match peer.endpoint.get().address() {
-        Some(address) => endpoint(address, message),
+        Some(address) => message.put(WGPEER_A_ENDPOINT, SockAddr::new(address).as_bytes()),
         None => Ok(()),
     }
-}
-
-/// Writes an address as a `struct sockaddr_in` or `struct sockaddr_in6`.
-fn endpoint(address: SocketAddr, message: &mut Message<'_>) -> Result {
-    let mut bytes = [0; 28];
-    let mut at = 0usize;
-    let mut add = |part: &[u8]| {
-        for byte in part {
-            if let Some(place) = bytes.get_mut(at) {
-                *place = *byte;
-            }
-            at = at.wrapping_add(1);
-        }
-    };
-    let len = match address {
-        SocketAddr::V4(v4) => {
-            add(&AF_INET.to_ne_bytes());
-            add(&v4.port().to_be_bytes());
-            add(&v4.ip().octets());
-            16
-        }
-        SocketAddr::V6(v6) => {
-            add(&AF_INET6.to_ne_bytes());
-            add(&v6.port().to_be_bytes());
-            add(&v6.flowinfo().to_ne_bytes());
-            add(&v6.ip().octets());
-            add(&v6.scope_id().to_ne_bytes());
-            28
-        }
-    };
-    message.put(WGPEER_A_ENDPOINT, bytes.get(..len).unwrap_or(&bytes))
 }
 
 fn allowed_ip(prefix: Prefix, message: &mut Message<'_>) -> Result {

@@ -11,8 +11,10 @@ use crate::{
         errno::EPFNOSUPPORT,
         genl::{Attr, FamilyOps, Request},
         napi::NapiEnabled,
+        net::{AF_INET, AF_INET6},
         rcu::RcuArc,
         rtnl::Rtnl,
+        sockaddr::SockAddr,
     },
     peer::Peer,
     protocol::{
@@ -27,7 +29,7 @@ use crate::{
 };
 use core::{
     mem,
-    net::{IpAddr, SocketAddr, SocketAddrV6},
+    net::{IpAddr, SocketAddr},
 };
 use kernel::prelude::*;
 
@@ -207,7 +209,7 @@ impl<'a> PeerAttrs<'a> {
             key: PublicKey(key.bytes().try_into().map_err(|_| EINVAL)?),
             preshared: attr(&attrs, WGPEER_A_PRESHARED_KEY),
             flags: flags_of(&attrs, WGPEER_A_FLAGS)?,
-            endpoint: attr(&attrs, WGPEER_A_ENDPOINT).and_then(|a| socket_address(a.bytes())),
+            endpoint: attr(&attrs, WGPEER_A_ENDPOINT).and_then(|a| SockAddr::parse(a.bytes())),
             allowed_ips: attr(&attrs, WGPEER_A_ALLOWEDIPS),
             keepalive: attr(&attrs, WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL)
                 .map(Attr::u16)
@@ -310,25 +312,6 @@ fn peer(
         send::send_staged(&peer);
     }
     Ok(())
-}
-
-/// A `struct sockaddr_in` or `struct sockaddr_in6`.
-fn socket_address(bytes: &[u8]) -> Option<SocketAddr> {
-    let field = |at: usize| bytes.get(at..)?.first_chunk::<2>().copied();
-    let family = u16::from_ne_bytes(field(0)?);
-    let port = u16::from_be_bytes(field(2)?);
-    match (family, bytes.len()) {
-        (AF_INET, 16) => {
-            let address: [u8; 4] = *bytes.get(4..)?.first_chunk()?;
-            Some((address, port).into())
-        }
-        (AF_INET6, 28) => {
-            let address: [u8; 16] = *bytes.get(8..)?.first_chunk()?;
-            let scope = u32::from_ne_bytes(*bytes.get(24..)?.first_chunk()?);
-            Some(SocketAddrV6::new(address.into(), port, 0, scope).into())
-        }
-        _ => None,
-    }
 }
 
 fn prefix(attrs: &[Option<Attr<'_>>; WGALLOWEDIP_A_COUNT]) -> Option<Prefix> {

@@ -84,9 +84,9 @@ impl Policy {
         policy
     }
 
-    /// A terminated string of up to `len` bytes.
-    pub(crate) const fn string(len: u16) -> Self {
-        Self::plain(bindings::NLA_NUL_STRING, len)
+    /// The name of an interface.
+    pub(crate) const fn ifname() -> Self {
+        Self::plain(bindings::NLA_NUL_STRING, bindings::IFNAMSIZ as u16 - 1)
     }
 
     /// A list of attribute sets.

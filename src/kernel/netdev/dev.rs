@@ -31,6 +31,8 @@ pub(crate) trait Driver:
     const PADDING: u32;
     /// The name of the switch that ethtool(8) shows as a private flag.
     const PRIV_FLAG: &'static CStr;
+    /// Bytes that it may add behind a packet.
+    const TAILROOM: u16;
 
     /// The private part of a new device.
     fn create<'a>(dev: &'a NetDevice, rtnl: &'a Rtnl) -> impl PinInit<Self, Error> + 'a;

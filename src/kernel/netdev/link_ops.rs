@@ -157,7 +157,7 @@ impl<D: Driver> RtnlLinkOps<D> {
             dev.hard_header_len = 0;
             dev.addr_len = 0;
             dev.needed_headroom = DATA_HEADROOM as u16;
-            dev.needed_tailroom = D::PADDING.wrapping_add(16) as u16;
+            dev.needed_tailroom = D::TAILROOM;
             dev.type_ = bindings::ARPHRD_NONE as u16;
             dev.flags =
                 bindings::net_device_flags_IFF_POINTOPOINT | bindings::net_device_flags_IFF_NOARP;
