@@ -496,26 +496,13 @@ fn a_larger_limit_makes_packets_longer_than_their_length_field() {
     }
 }
 
-/// How one packet is not what the one before calls for.
-#[derive(Clone, Copy, Debug)]
-enum Odd {
-    Nothing,
-    Flags(u8),
-    Payload(usize),
-    Id(u16),
-    Sequence(i8),
-    Byte(usize, u8),
-    Window(u16),
-    Check,
-}
-
 fn odd() -> impl Strategy<Value = Odd> {
     prop_oneof![
         12 => Just(Odd::Nothing),
         2 => prop::sample::select(vec![FIN, PSH, SYN, RST, ACK, URG, ECE, CWR]).prop_map(Odd::Flags),
         2 => (0..40usize).prop_map(Odd::Payload),
         1 => (0..4u16).prop_map(Odd::Id),
-        1 => any::<i8>().prop_map(Odd::Sequence),
+        1 => any::<i8>().prop_map(|by| Odd::Sequence(by.into())),
         2 => (0..70usize, any::<u8>()).prop_map(|(at, to)| Odd::Byte(at, to)),
         1 => any::<u16>().prop_map(Odd::Window),
         1 => Just(Odd::Check),
@@ -537,45 +524,14 @@ proptest! {
         max_size in prop_oneof![Just(DEFAULT_MAX_SIZE), 0..400u32],
         padding in 0..20usize,
     ) {
-        let mut next = Packet {
+        let first = Packet {
             sequence: start[0],
             id: if v6 { 0 } else { start[1] as u16 },
             flags,
             options: options.concat(),
             ..Packet::tcp(v6, size)
         };
-        let mut packets = vec![];
-        for odd in odds {
-            let mut packet = next.clone();
-            match odd {
-                Odd::Flags(flag) => packet.flags ^= flag,
-                Odd::Payload(len) => packet.payload.resize(len, 1),
-                Odd::Id(by) if !v6 => packet.id = packet.id.wrapping_add(by),
-                Odd::Sequence(by) => packet.sequence = packet.sequence.wrapping_add_signed(by.into()),
-                // It stays for those that follow.
-                Odd::Window(to) => packet.window = to,
-                _ => (),
-            }
-            let mut bytes = packet.bytes();
-            match odd {
-                Odd::Byte(at, to) => {
-                    let len = bytes.len();
-                    bytes[at % len] = to;
-                    if !v6 && at % 2 == 0 && bytes[0] == 0x45 {
-                        bytes[10..12].fill(0);
-                        let check = !sum(&bytes[..20]);
-                        bytes[10..12].copy_from_slice(&check.to_be_bytes());
-                    }
-                }
-                Odd::Check if !v6 => bytes[11] ^= 1,
-                _ => (),
-            }
-            bytes.resize(bytes.len() + padding, 0);
-            next.window = packet.window;
-            next.sequence = packet.sequence.wrapping_add(packet.payload.len() as u32);
-            next.id = if v6 { 0 } else { packet.id.wrapping_add(step) };
-            packets.push(bytes);
-        }
+        let packets = stream(&first, step, &odds, padding);
         prop_assert_eq!(merge(&packets, max_size), model_of_merging(&packets, max_size));
     }
 
