@@ -21,7 +21,7 @@ pub const PROTOCOL_TCP: u8 = 6;
 /// The number of UDP in an IP header.
 pub const PROTOCOL_UDP: u8 = 17;
 
-/// The don't-fragment bit of an IPv4 header's second half-word of fragmentation.
+/// The bit of the half-word with the fragment offset that is not one of a fragment: DF.
 pub const DONT_FRAGMENT: u16 = 0x4000;
 
 /// Bits of the fourteenth byte of a TCP header.
