@@ -8,7 +8,7 @@ mod common;
 use common::offload::*;
 use common::rounds;
 use proptest::prelude::*;
-use wireguard_protocol::protocol::gro::{Merged, Segment, DEFAULT_MAX_SIZE};
+use wireguard_protocol::protocol::gro::{Merged, Run, Segment, DEFAULT_MAX_SIZE};
 use wireguard_protocol::protocol::gso::{Gso, Transport};
 
 const SIZE: u16 = 100;
@@ -144,6 +144,9 @@ fn nothing_follows_push_or_fin() {
             let flags = |bytes: &[u8]| Packet::parse(bytes, false).unwrap().flags;
             assert_eq!(flags(&got[0].bytes), ACK | last);
             assert_eq!(flags(&got[1].bytes), ACK);
+            let bytes = packets[1].bytes();
+            let run = Run::begin(&Segment::parse(&bytes).unwrap(), &bytes).unwrap();
+            assert!(!run.takes_more());
             // Not even if it is on the first.
             packets[0].flags |= last;
             assert_eq!(self::counts(&packets), [1, 1, 2]);

@@ -22,6 +22,9 @@
 //! * none is longer than the first. One that is shorter is the last, and so is one
 //!   with FIN or PSH;
 //! * the whole is smaller than the device's `gro_max_size`.
+//!
+//! A packet that [`Segment::parse`] does not take, or that belongs to another flow,
+//! ends the run as well, so that packets stay in order.
 
 use super::inet::{
     flag, tcp_header_len, Ip, Sum, Version, DONT_FRAGMENT, IPV4_HEADER_LEN, IPV6_HEADER_LEN,
@@ -168,7 +171,7 @@ impl Run {
     /// Begins with `first`, whose headers are at the beginning of `header`. `None`
     /// if they are not all there.
     ///
-    /// Nothing may follow a packet with FIN or PSH: all is refused then.
+    /// Nothing may follow a packet with FIN or PSH: see [`takes_more`](Self::takes_more).
     #[inline]
     pub fn begin(first: &Segment, header: &[u8]) -> Option<Self> {
         let mut this = Run {
@@ -258,6 +261,12 @@ impl Run {
                 (ahead == if fixed_id { 0 } else { self.segments }).then_some(fixed_id)
             }
         }
+    }
+
+    /// Whether more may follow; if not, all is refused.
+    #[inline]
+    pub const fn takes_more(&self) -> bool {
+        self.open
     }
 
     /// How many packets have become one.

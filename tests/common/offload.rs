@@ -521,10 +521,12 @@ pub fn merge(packets: &[Vec<u8>], max_size: u32) -> Vec<Delivered> {
             deliver(open.take(), &mut all);
             let mut run = Run::begin(&segment, packet).unwrap();
             run.set_max_size(max_size);
+            assert_eq!(run.segments(), 1);
             open = Some((run, payload.to_vec()));
         } else if let Some((run, so_far)) = &mut open {
             so_far.extend(payload);
             if verdict == Verdict::MergedLast {
+                assert!(!run.takes_more());
                 let before = run.len();
                 assert_eq!(run.push(&segment, header), Verdict::Refused);
                 assert_eq!(run.len(), before);
