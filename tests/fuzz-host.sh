@@ -17,6 +17,8 @@ cd "$top"
 runs=(
 	allowed_ips:20000
 	cookie:10000
+	gro:10000
+	gso:10000
 	handshake:1000
 	message:100000
 	replay:20000

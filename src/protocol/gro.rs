@@ -22,12 +22,14 @@
 //! * none is longer than the first. One that is shorter is the last, and so is one
 //!   with FIN or PSH;
 //! * the whole is smaller than the device's `gro_max_size`.
+//!
+//! A packet that [`Segment::parse`] does not take, or that belongs to another flow,
+//! ends the run as well, so that packets stay in order.
 
 use super::inet::{
     flag, tcp_header_len, Ip, Sum, Version, DONT_FRAGMENT, IPV4_HEADER_LEN, IPV6_HEADER_LEN,
     MAX_COUNTED_HEADER_LEN, PROTOCOL_TCP, TCP_HEADER_LEN,
 };
-use core::iter::repeat;
 
 /// Bytes of the longest headers of a [`Segment`].
 pub const MAX_HEADER_LEN: usize = IPV6_HEADER_LEN + MAX_COUNTED_HEADER_LEN;
@@ -149,31 +151,27 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     rest.first_chunk().copied().map(u32::from_be_bytes)
 }
 
-/// Whether the words of two headers are the same in the bits of `masks`, and
+/// Whether two headers are of one length and the same in the bits of `masks`, and
 /// behind these in all.
 #[inline]
-fn same(a: &[u8], b: &[u8], masks: &[u32]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let masks = masks.iter().copied().chain(repeat(!0));
+fn same<const WORDS: usize>(a: &[u8], b: &[u8], masks: &[u32; WORDS]) -> Option<bool> {
+    let (mut a, mut b) = (a, b);
     let mut differ = 0;
-    for ((a, b), mask) in a.chunks_exact(4).zip(b.chunks_exact(4)).zip(masks) {
-        differ |= match (a, b) {
-            ([a0, a1, a2, a3], [b0, b1, b2, b3]) => {
-                u32::from_be_bytes([a0 ^ b0, a1 ^ b1, a2 ^ b2, a3 ^ b3]) & mask
-            }
-            _ => !0,
-        };
+    for mask in masks {
+        let (x, rest) = a.split_first_chunk()?;
+        a = rest;
+        let (y, rest) = b.split_first_chunk()?;
+        b = rest;
+        differ |= (u32::from_ne_bytes(*x) ^ u32::from_ne_bytes(*y)) & u32::from_be(*mask);
     }
-    differ == 0
+    Some(differ == 0 && a == b)
 }
 
 impl Run {
     /// Begins with `first`, whose headers are at the beginning of `header`. `None`
     /// if they are not all there.
     ///
-    /// Nothing may follow a packet with FIN or PSH: all is refused then.
+    /// Nothing may follow a packet with FIN or PSH: see [`takes_more`](Self::takes_more).
     #[inline]
     pub fn begin(first: &Segment, header: &[u8]) -> Option<Self> {
         let mut this = Run {
@@ -246,28 +244,29 @@ impl Run {
             .get(..self.header_len)?
             .split_at_checked(self.network_len)?;
         let sequence = word(own_transport, 4)?.wrapping_add(self.payload_len as u32);
-        if word(transport, 4)? != sequence || !same(transport, own_transport, &SAME_TCP) {
+        if word(transport, 4)? != sequence || !same(transport, own_transport, &SAME_TCP)? {
             return None;
         }
-        let masks: &[u32] = match self.version {
-            Version::V4 => &SAME_IPV4,
-            Version::V6 => &SAME_IPV6,
-        };
-        if !same(network, own_network, masks) {
-            return None;
+        match self.version {
+            Version::V6 => same(network, own_network, &SAME_IPV6)?.then_some(false),
+            Version::V4 if !same(network, own_network, &SAME_IPV4)? => None,
+            Version::V4 => {
+                let id = |network| Some((word(network, 4)? >> 16) as u16);
+                let ahead = id(network)?.wrapping_sub(id(own_network)?);
+                // The second packet decides.
+                let fixed_id = match self.segments {
+                    1 => ahead == 0,
+                    _ => self.fixed_id,
+                };
+                (ahead == if fixed_id { 0 } else { self.segments }).then_some(fixed_id)
+            }
         }
-        if self.version == Version::V6 {
-            return Some(false);
-        }
-        // How far the ID is from the first packet's.
-        let own_id = (word(own_network, 4)? >> 16) as u16;
-        let ahead = ((word(network, 4)? >> 16) as u16).wrapping_sub(own_id);
-        // The second packet decides.
-        let fixed_id = match self.segments {
-            1 => ahead == 0,
-            _ => self.fixed_id,
-        };
-        (ahead == if fixed_id { 0 } else { self.segments }).then_some(fixed_id)
+    }
+
+    /// Whether more may follow; if not, all is refused.
+    #[inline]
+    pub const fn takes_more(&self) -> bool {
+        self.open
     }
 
     /// How many packets have become one.

@@ -21,7 +21,8 @@ pub const PROTOCOL_TCP: u8 = 6;
 /// The number of UDP in an IP header.
 pub const PROTOCOL_UDP: u8 = 17;
 
-/// The don't-fragment bit of an IPv4 header's second half-word of fragmentation.
+/// DF, in the half-word with the fragment offset. The other bits are those of fragments,
+/// and one that is reserved.
 pub const DONT_FRAGMENT: u16 = 0x4000;
 
 /// Bits of the fourteenth byte of a TCP header.

@@ -325,11 +325,15 @@ impl Packet {
     /// The segments that the packet stands for.
     pub fn segments(&self, gso: Gso) -> Vec<Packet> {
         let chunks: Vec<&[u8]> = self.payload.chunks(gso.size.into()).collect();
+        let header = Packet {
+            payload: vec![],
+            ..self.clone()
+        };
         let mut segments = vec![];
         for (i, chunk) in chunks.iter().enumerate() {
             let mut segment = Packet {
                 payload: chunk.to_vec(),
-                ..self.clone()
+                ..header.clone()
             };
             if !self.v6 && !gso.fixed_id {
                 segment.id = (usize::from(self.id) + i) as u16;
@@ -412,6 +416,68 @@ pub fn cut(bytes: &[u8], seen: usize, transport: u32, gso: Gso) -> Option<Vec<Ve
     Some(segments)
 }
 
+/// How one packet is not what the one before calls for.
+#[derive(Clone, Copy, Debug)]
+pub enum Odd {
+    Nothing,
+    /// Flags that are changed.
+    Flags(u8),
+    /// Length of the payload.
+    Payload(usize),
+    /// What is added to the IPv4 ID, and stays so for those that follow.
+    Id(u16),
+    /// What is added to the sequence number, and stays so.
+    Sequence(i32),
+    /// The window, which stays.
+    Window(u16),
+    /// A byte of the packet. If that is in an IPv4 header, the checksum follows on
+    /// even places.
+    Byte(usize, u8),
+    /// A wrong IPv4 header checksum.
+    Check,
+}
+
+/// Packets that continue each other, except where they are odd; IPv4 IDs advance
+/// by `step`. They have some bytes of padding.
+pub fn stream(first: &Packet, step: u16, odds: &[Odd], padding: usize) -> Vec<Vec<u8>> {
+    let v4 = !first.v6;
+    let mut next = first.clone();
+    let mut packets = vec![];
+    for &odd in odds {
+        let mut packet = next.clone();
+        match odd {
+            Odd::Flags(flags) => packet.flags ^= flags,
+            Odd::Payload(len) => packet.payload.resize(len, 1),
+            Odd::Id(by) if v4 => packet.id = packet.id.wrapping_add(by),
+            Odd::Sequence(by) => packet.sequence = packet.sequence.wrapping_add_signed(by),
+            Odd::Window(to) => packet.window = to,
+            _ => (),
+        }
+        let mut bytes = packet.bytes();
+        match odd {
+            Odd::Byte(at, to) => {
+                let at = at % bytes.len();
+                bytes[at] = to;
+                if v4 && at < 20 && at % 2 == 0 {
+                    bytes[10..12].fill(0);
+                    let check = !sum(&bytes[..20]);
+                    bytes[10..12].copy_from_slice(&check.to_be_bytes());
+                }
+            }
+            Odd::Check if v4 => bytes[11] ^= 1,
+            _ => (),
+        }
+        bytes.resize(bytes.len() + padding, 0);
+        next.window = packet.window;
+        next.sequence = packet.sequence.wrapping_add(packet.payload.len() as u32);
+        if v4 {
+            next.id = packet.id.wrapping_add(step);
+        }
+        packets.push(bytes);
+    }
+    packets
+}
+
 /// One packet as it is handed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
@@ -455,10 +521,12 @@ pub fn merge(packets: &[Vec<u8>], max_size: u32) -> Vec<Delivered> {
             deliver(open.take(), &mut all);
             let mut run = Run::begin(&segment, packet).unwrap();
             run.set_max_size(max_size);
+            assert_eq!(run.segments(), 1);
             open = Some((run, payload.to_vec()));
         } else if let Some((run, so_far)) = &mut open {
             so_far.extend(payload);
             if verdict == Verdict::MergedLast {
+                assert!(!run.takes_more());
                 let before = run.len();
                 assert_eq!(run.push(&segment, header), Verdict::Refused);
                 assert_eq!(run.len(), before);

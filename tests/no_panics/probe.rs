@@ -266,7 +266,7 @@ probes! {
     probe_begin_run(first: &Segment, header: &[u8]) Run::begin(first, header);
     probe_push(run: &mut Run, next: &Segment, header: &[u8]) run.push(next, header);
     probe_run(run: &mut Run, size: u32)
-        (run.segments(), run.header_len(), run.len(), run.set_max_size(size));
+        (run.segments(), run.header_len(), run.len(), run.takes_more(), run.set_max_size(size));
     probe_finish_run(run: &Run, out: &mut [u8]) run.finish(out);
 
     probe_data_sent(t: &TimerState) t.data_sent(&Wheel);
