@@ -8,6 +8,9 @@ values.json has a line for each time that something was measured. What counts is
 values that were measured one after the other: better is greater than 1, whether more or less of it
 is better. Of these ratios there is the median, and the range of 95 % for it by resampling.
 
+What a packet costs besides the cipher is the processor time that it took, both ends and all that runs
+there, less what the cipher alone takes to encrypt and decrypt it (bench/limit, before each group).
+
 noise.json has the same for one module measured against itself.
 """
 
@@ -21,6 +24,13 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 
+class Packet(NamedTuple):
+    """What a rate is made of: packets that are as long when they are encrypted, of so many bits where
+    bits are counted, else 1."""
+    size: str
+    bits: int = 1
+
+
 class Row(NamedTuple):
     """How a value is shown."""
     key: str
@@ -28,8 +38,13 @@ class Row(NamedTuple):
     unit: str
     factor: float = 1.0
     more_is_better: bool = True
+    packet: Packet | None = None
 
 
+# A device counts the messages that it receives, which are longer than the packets in them.
+HEADER = 32
+TCP_PACKETS = {mtu: Packet(size, 8 * (int(size) + HEADER))
+               for mtu, size in (("1420", "1420"), ("jumbo", "8920"))}
 WAYS = (("forth", "one way"), ("back", "the other way"), ("both", "both ways"))
 MTUS = (("1420", "MTU 1420"), ("jumbo", "MTU 8920"))
 
@@ -40,12 +55,24 @@ def rows():
         for streams in (1, 2, 4):
             for way, way_title in WAYS:
                 title = f"TCP, {mtu_title}, {streams} stream{'s' * (streams > 1)} {way_title}"
-                yield from over(f"tcp/{mtu}/{streams}/{way}", title, "Mbit", 1e-6)
+                yield from over(f"tcp/{mtu}/{streams}/{way}", title, "Mbit", 1e-6, TCP_PACKETS[mtu])
+    for group, title, ways in (
+            ("firewall", "behind a stateful firewall", WAYS),
+            ("link", "link without UDP segmentation, GRO at its far end", WAYS),
+            ("interop", "the right end is C", (("forth", "to C"), ("back", "from C"))),
+            ("forwarded", "forwarded from a third netns", WAYS)):
+        for way, way_title in ways[:2]:
+            yield from over(f"{group}/{way}", f"TCP, MTU 1420, {title}, {way_title}", "Mbit", 1e-6,
+                            TCP_PACKETS["1420"])
     for size in (64, 512, 1400):
-        yield from over(f"udp/{size}", f"UDP, packets of {size} bytes", "k", 1e-3)
+        packet = Packet(str(-(-size // 16) * 16))
+        yield from over(f"udp/{size}", f"UDP, packets of {size} bytes", "k", 1e-3, packet)
         yield Row(f"udp/{size}/lost", f"UDP, {size} bytes, lost when flooded", "%", 100, False)
+    yield from over("trains", "UDP in trains, packets of 1400 bytes", "k", 1e-3, Packet("1408"))
+    yield Row("trains/lost", "UDP in trains, lost when flooded", "%", 100, False)
     for count in (1, 1_000, 100_000):
-        yield from over(f"ranges/{count}", f"packets of 64 bytes, {count:,} allowed IPs", "k", 1e-3)
+        yield from over(f"ranges/{count}", f"packets of 64 bytes, {count:,} allowed IPs", "k", 1e-3,
+                        Packet("64"))
     for what, title in (("idle", "idle"), ("load", "beside a TCP stream")):
         for which, which_title in (("median", "median"), ("p99", "99th percentile")):
             yield Row(f"rtt/{what}/{which}", f"round trip, {title}, {which_title}", "µs", 1e6,
@@ -62,13 +89,22 @@ def rows():
     yield Row("module/load", "loading it", "ms", 1e3, False)
 
 
-def over(key, title, unit, factor=1.0):
-    """A rate by the clock, and one by the processor time that it took."""
-    yield Row(key, title, f"{unit}/s" if unit else "1/s", factor)
-    yield Row(f"{key}/worked", f"{title}, for processor time", f"{unit}/s" if unit else "1/s",
-              factor)
-    yield Row(f"one/{key}/worked", f"{title}, the same on one CPU",
-              f"{unit}/s" if unit else "1/s", factor)
+def over(key, title, unit, factor=1.0, packet=None):
+    """A rate by the clock, and those by the processor time that it took."""
+    unit = f"{unit}/s" if unit else "1/s"
+    yield Row(key, title, unit, factor)
+    for prefix, what in (("", "for processor time"), ("one/", "the same on one CPU"),
+                         ("generic/", "the same on one CPU, generic cipher")):
+        yield Row(f"{prefix}{key}/worked", f"{title}, {what}", unit, factor, packet=packet)
+
+
+class Cost(NamedTuple):
+    """Nanoseconds for a packet, both ends, that are not the cipher's, and ours to C's."""
+    c: float
+    ours: float
+    ratio: float
+    low: float
+    high: float
 
 
 class Result(NamedTuple):
@@ -79,7 +115,7 @@ class Result(NamedTuple):
     ratio: float | None
     low: float | None
     high: float | None
-    count: int
+    cost: Cost | None = None
 
 
 def interval(ratios):
@@ -90,16 +126,31 @@ def interval(ratios):
     return medians[50], medians[1949]
 
 
-def evaluate(row, by_module):
-    """Pairs what was measured in the same round."""
+def cost(row, by_module, rounds, cipher):
+    """What a packet costs besides the cipher; None where no packets are counted."""
+    if not row.packet or row.packet.size not in cipher or not rounds:
+        return None
+    alone = cipher[row.packet.size][1]
+    c, ours = ([row.packet.bits * 1e9 / by_module[of][at] - alone for at in rounds
+                if by_module[of][at] > 0] for of in ("c", "ours"))
+    ratios = [one / other for one, other in zip(ours, c) if other > 0]
+    if len(c) != len(ours) or not ratios:
+        return None
+    return Cost(statistics.median(c), statistics.median(ours), statistics.median(ratios),
+                *interval(ratios))
+
+
+def evaluate(row, by_module, cipher):
+    """Pairs what was measured in the same round. `cipher` is what the limit was then, by size."""
     c, ours = by_module["c"], by_module["ours"]
     rounds = sorted(set(c) & set(ours))
     pairs = [(ours[at], c[at]) if row.more_is_better else (c[at], ours[at]) for at in rounds]
     ratios = [one / other for one, other in pairs if one > 0 and other > 0]
     middle = [statistics.median(of[at] for at in rounds) * row.factor for of in (c, ours)]
     if not ratios:
-        return Result(row, *middle, None, None, None, len(rounds))
-    return Result(row, *middle, statistics.median(ratios), *interval(ratios), len(ratios))
+        return Result(row, *middle, None, None, None)
+    return Result(row, *middle, statistics.median(ratios), *interval(ratios),
+                  cost(row, by_module, rounds, cipher))
 
 
 def figure(value):
@@ -116,33 +167,40 @@ def shown_ratio(one):
     return f"{one.ratio:.2f} ({one.low:.2f} to {one.high:.2f})"
 
 
-def table(results, noise):
+def table(results, noise, programs):
     """`noise` is by row; there may be none."""
     more = ("| C to itself ", "| :--- ") if noise else ("", "")
-    yield f"| what | | C | ours | ratio (over 1: ours is better) {more[0]}|"
-    yield f"| --- | --- | ---: | ---: | :--- {more[1]}|"
+    yield (f"| what | | C | ours | ratio (over 1: ours is better) {more[0]}"
+           "| a packet besides the cipher, ns: C | ours | ours to C |")
+    yield f"| --- | --- | ---: | ---: | :--- {more[1]}| ---: | ---: | :--- |"
     for one in results:
         itself = f"| {shown_ratio(noise.get(one.row))} " if noise else ""
+        of = one.cost
+        besides = (f"{of.c:,.0f} | {of.ours:,.0f} | {shown_ratio(of)}" if of else "| |")
         yield (f"| {one.row.title} | {one.row.unit} | {figure(one.c)} | {figure(one.ours)} "
-               f"| {shown_ratio(one)} {itself}|")
+               f"| {shown_ratio(one)} {itself}| {besides} |")
+    for name, values in programs.items():
+        _, worked, _, besides = program(values)
+        yield (f"| {name} in place of ours, TCP, MTU 1420, 1 stream, on the machine itself | Mbit/s "
+               f"| | {figure(worked * 1e-6)} | {'| ' if noise else ''}| | {besides:,.0f} | |")
 
 
-def limit_table(limits, results):
+def limit_table(values, results):
     """The share of what the cipher alone would allow, of processor time."""
     of = {one.row.key: one for one in results}
-    shown = (("udp/64/worked", "64", 1e3), ("udp/512/worked", "512", 1e3),
-             ("udp/1400/worked", "1408", 1e3), ("tcp/1420/1/forth/worked", "1420", 1e6 / 1420 / 8),
-             ("tcp/jumbo/1/forth/worked", "8920", 1e6 / 8920 / 8))
     yield "| packets of | cipher alone, there and back | C | ours |"
     yield "| --- | ---: | ---: | ---: |"
-    for key, size, factor in shown:
-        if key not in of:
-            continue
-        there_and_back = statistics.median(one[size][1] for one in limits)
-        shares = [rate * factor * there_and_back * 1e-9 for rate in (of[key].c, of[key].ours)]
-        what = "UDP" if key.startswith("udp") else "TCP"
-        yield (f"| {size} bytes, {what} | {there_and_back:,.0f} ns | {shares[0]:.1%} "
-               f"| {shares[1]:.1%} |")
+    for prefix, where in (("", ""), ("one/", ", one CPU"), ("generic/", ", one CPU, generic cipher")):
+        for key in ("udp/64", "udp/512", "udp/1400", "tcp/1420/1/forth", "tcp/jumbo/1/forth"):
+            one = of.get(f"{prefix}{key}/worked")
+            if not one:
+                continue
+            size, bits = one.row.packet
+            there_and_back = values.cipher(one.row.key)[size][1]
+            shares = [rate / one.row.factor / bits * there_and_back * 1e-9
+                      for rate in (one.c, one.ours)]
+            yield (f"| {size} bytes, {key[:3].upper()}{where} | {there_and_back:,.0f} ns "
+                   f"| {shares[0]:.1%} | {shares[1]:.1%} |")
 
 
 def moves_table(moves):
@@ -173,23 +231,30 @@ def bought_table(bought):
                        f"| {statistics.median(ratios):.2f} ({low:.2f} to {high:.2f}) |")
 
 
+def program(values):
+    """Bits, bits for processor time, the cipher's share of that, and what is left of it for a packet,
+    in nanoseconds."""
+    # The programs' devices count packets as they are.
+    return (*(statistics.median(one[of] for one in values) for of in ("seconds", "worked", "share")),
+            statistics.median(8 * 1420 * 1e9 / one["worked"] * (1 - one["share"]) for one in values))
+
+
 def userspace_table(programs):
-    yield "| program | Mbit/s | for processor time | cipher alone takes |"
-    yield "| --- | ---: | ---: | ---: |"
+    yield "| program | Mbit/s | for processor time | cipher alone takes | a packet besides that, ns |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
     for name, values in programs.items():
-        rate, worked, share = (statistics.median(one[of] for one in values)
-                               for of in ("seconds", "worked", "share"))
-        yield f"| {name} | {rate * 1e-6:,.0f} | {worked * 1e-6:,.0f} | {share:.0%} |"
+        rate, worked, share, besides = program(values)
+        yield f"| {name} | {rate * 1e-6:,.0f} | {worked * 1e-6:,.0f} | {share:.0%} | {besides:,.0f} |"
 
 
 # --- the plot ---------------------------------------------------------------------------------
 
 LEFT, WIDTH, LINE, TOP = 430, 420, 20, 40
-LOWEST, HIGHEST = 0.5, 2.0
+LOWEST, HIGHEST = 0.5, 3.0
 
 
 def plot(results, title):
-    """Ratios with their ranges, on a logarithmic scale from half to twice."""
+    """Ratios with their ranges, on a logarithmic scale from half to three times."""
     shown = [one for one in results if one.ratio is not None]
     height = TOP + LINE * len(shown) + 40
 
@@ -201,7 +266,7 @@ def plot(results, title):
            f'height="{height}" font-family="sans-serif" font-size="12">')
     yield '<rect width="100%" height="100%" fill="white"/>'
     yield f'<text x="10" y="20" font-size="14" font-weight="bold">{escape(title)}</text>'
-    for mark in (0.5, 0.67, 0.8, 1, 1.25, 1.5, 2):
+    for mark in (0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 2.5, 3):
         colour, width = ("#444", 1.5) if mark == 1 else ("#ddd", 1)
         yield (f'<line x1="{x(mark):.1f}" x2="{x(mark):.1f}" y1="{TOP - 8}" y2="{height - 28}" '
                f'stroke="{colour}" stroke-width="{width}"/>')
@@ -218,7 +283,8 @@ def plot(results, title):
 
 
 PLOTS = (("traffic", "Ours to C, traffic (right of 1: ours is better)",
-          ("tcp/", "udp/", "ranges/", "rtt/", "one/")),
+          ("tcp/", "firewall/", "link/", "interop/", "forwarded/", "udp/", "trains", "ranges/", "rtt/",
+           "one/", "generic/")),
          ("the-rest", "Ours to C, the rest (right of 1: ours is better)",
           ("handshakes", "config/", "memory/", "module/")))
 
@@ -227,7 +293,9 @@ class Values:
     """What is in a file."""
 
     def __init__(self, path):
-        self.limits, self.moves, self.programs, self.head = [], {}, {}, {}
+        self.limit, self.moves, self.programs, self.head = {}, {}, {}, {}
+        # By row, what the cipher alone took before it was measured.
+        self.limits = {}
         # Pairs of root's and hers by MTU, way and what is counted.
         self.bought = {}
         # By row, module and round.
@@ -242,7 +310,7 @@ class Values:
         elif "userspace" in one:
             self.programs = one["userspace"]
         elif "limit" in one:
-            self.limits.append(one["limit"])
+            self.limit = one["limit"]
         else:
             for key, value in one["values"].items():
                 if key.startswith("move/"):
@@ -255,10 +323,16 @@ class Values:
                 else:
                     by_module = self.rows.setdefault(key, {"c": {}, "ours": {}})
                     by_module[one["module"]][one["round"]] = value
+                    self.limits[key] = self.limit
+
+    def cipher(self, key):
+        """What the cipher alone took for packets of each size: one way, and there and back."""
+        return self.limits.get(key, {})
 
     def results(self):
         """What came out, in the order of the table."""
-        return [evaluate(row, self.rows[row.key]) for row in rows() if row.key in self.rows]
+        return [evaluate(row, self.rows[row.key], self.cipher(row.key)) for row in rows()
+                if row.key in self.rows]
 
 
 def main():
@@ -268,11 +342,14 @@ def main():
     noise = {}
     if (folder / "noise.json").exists():
         noise = {one.row: one for one in Values(folder / "noise.json").results()}
-    text = [f"{head['kernel']}, {head['cpus']} CPUs, {head['rounds']} rounds. Ratios: the median of "
-            "those of neighbouring measurements, and its range of 95 %.", "", *table(results, noise)]
-    if values.limits and results:
-        text += ["", "Of the processor time, the cipher alone takes this share:", "",
-                 *limit_table(values.limits, results)]
+    text = [f"{head['kernel']}, {head['cpus']} CPU{'s' * (head['cpus'] > 1)}, {head['rounds']} rounds. "
+            "Ratios: the median of those of neighbouring measurements, and its range of 95 %.", "",
+            *table(results, noise, values.programs)]
+    if head.get("noise"):
+        text[:0] = ["Both are the kernel's own module: what is not 1 is noise.", ""]
+    shares = list(limit_table(values, results))
+    if len(shares) > 2:
+        text += ["", "Of the processor time, the cipher alone takes this share:", "", *shares]
     if values.moves:
         text += ["", "1,000 packets a second each way, while sockets move (ours only):", "",
                  *moves_table(values.moves)]

@@ -6,8 +6,7 @@ with a tunnel of theirs. Prints a line of JSON.
 usage: userspace.py ROUNDS TRAFFIC WG NAME=COMMAND…
 
 They run on the machine itself and not in User Mode Linux, where system calls are slow, of which they
-need many. The machine's cipher is faster than that of User Mode Linux, which has no vector
-instructions. So what can be compared is the share of the processor time that the cipher would need
+need many. So what can be compared is the processor time for a packet less what the cipher would need
 by itself: the cipher's is OpenSSL's here, and that of the kernel there.
 """
 

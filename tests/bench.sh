@@ -43,6 +43,8 @@ def results():
     theirs, ours = rows.get("c", set()), rows.get("ours", set())
     check(len(theirs) > 50, "it measures the kernel's own module", rows.keys())
     check(theirs <= ours, "and ours in each of the same things", theirs - ours)
+    for group in ("link/", "interop/", "forwarded/", "trains"):
+        check(any(name.startswith(group) for name in theirs), f"{group.rstrip('/')} among them")
     check(any("move" in name for name in ours), "and how it moves")
     check(any("bought" in name for name in ours), "and with sockets that credentials bought")
     check("limit" in others, "it measures what the cipher can do", others)

@@ -3,8 +3,9 @@
 """Measures the in-tree module and ours in turn, A B B A, and prints a line of JSON for each
 time that it has measured something.
 
-ROUNDS, SCALE (of the times for which traffic flows) and ONLY (words that names begin with, in
-capitals or not, with commas between them) say how much; PREFIX goes before the names of rows.
+ROUNDS, SCALE (of the times for which traffic flows), STREAMS (of TCP: 1,2,4) and ONLY (words that
+names begin with, in capitals or not, with commas between them) say how much; PREFIX goes before the
+names of rows.
 With NOISE both are the in-tree module, so that all differences are the measurement's own.
 """
 
@@ -47,12 +48,16 @@ def tell(**what):
 
 
 def main():
-    both = [group for group in rows.BOTH if group.name.lower().startswith(ONLY)]
+    asked = [group for group in rows.BOTH if group.name.lower().startswith(ONLY)]
+    both = [group for group in asked if group.possible()]
+    for group in asked:
+        if group not in both:
+            print(f"[0:00] {group.name}: left out, this kernel has not what it takes", flush=True)
     ours = [group for group in rows.OURS if not NOISE and group.name.lower().startswith(ONLY)]
     progress = Progress(ROUNDS * (2 * sum(group.takes for group in both)
                                   + sum(group.takes for group in ours)))
     rows.load_limit()
-    tell(kernel=os.uname().release, cpus=os.cpu_count(), rounds=ROUNDS, scale=SCALE)
+    tell(kernel=os.uname().release, cpus=os.cpu_count(), rounds=ROUNDS, scale=SCALE, noise=NOISE)
 
     def measure(group, number, module):
         progress.step(group.takes, f"{group.name}, {number + 1} of {ROUNDS}, {module}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the measurements stand on: two netns with a tunnel between them, and traffic in it."""
 
+import contextlib
 import json
 import os
 import struct
@@ -15,12 +16,24 @@ LEFT, RIGHT = "192.168.88.1", "192.168.88.2"
 # What IPv4 and WireGuard put around a packet.
 OVERHEAD = 80
 MODULES = {"c": "intree", "ours": "ours"}
+# The kernel's own module once more, under a name that does not collide (bench/c).
+SECOND, SECOND_FILE = "wireguard-c", "/wg/files/wireguard-c.ko"
 
 
 def load(module):
     """Loads one of the two modules in place of the other."""
     sh(f"use-module {MODULES[module]}; modprobe wireguard")
     nl.forget_family()
+
+
+@contextlib.contextmanager
+def speaking_to(module):
+    """Netlink goes to the module of that name meanwhile."""
+    nl.forget_family(module)
+    try:
+        yield
+    finally:
+        nl.forget_family()
 
 
 def public_keys(private):
@@ -35,9 +48,10 @@ def public_keys(private):
 
 
 class Tunnel:
-    """`left` and `right`, which is where the tunnel's addresses are."""
+    """`left` and `right`, which is where the tunnel's addresses are. The device of `right` is of the
+    module that is named."""
 
-    def __init__(self, mtu):
+    def __init__(self, mtu, right="wireguard"):
         self.names = ("left", "right")
         for name in self.names:
             sh(f"ip netns add {name}")
@@ -55,8 +69,9 @@ class Tunnel:
         self.public = public_keys(private)
         # Each at a port that is not the other's, so that a mistake shows.
         for at, name in enumerate(self.names):
-            with inside(name):
-                nl.link_add("wg0").or_raise()
+            module = ("wireguard", right)[at]
+            with inside(name), speaking_to(module):
+                nl.link_add("wg0", module.replace("-", "_")).or_raise()
                 nl.wg_set("wg0", private_key=private[at], port=5000 + at, peers=[
                     nl.peer(self.public[1 - at], endpoint=(f"10.1.0.{2 - at}", 5001 - at),
                             allowed=[f"{(RIGHT, LEFT)[at]}/32"])]).or_raise()
@@ -128,19 +143,22 @@ def rates(nets, begin, end):
         return [*counts, time.monotonic(), worked()]
     before = look(begin)
     packets, size, seconds, work = (now - then for now, then in zip(look(end), before))
+    # A machine that is busy may not have run this one at all.
+    work = work or seconds
     return ({"seconds": packets / seconds, "worked": packets / work},
             {"seconds": size * 8 / seconds, "worked": size * 8 / work})
 
 
-def tcp(streams, ways, seconds, left="left"):
+def tcp(streams, ways, seconds, left="left", behind=None):
     """Bits of so many streams, `forth`, `back` or `both`; `left` is where that end of the tunnel
-    is."""
+    is, and `behind` the netns and the address of a host that it forwards for."""
     begin, end = window(seconds, 0.5 + 0.04 * streams * (1 + (ways == "both")))
     running, nets = [], []
-    for way, source, target, address in (("forth", left, "right", RIGHT),
-                                         ("back", "right", left, LEFT)):
+    host, home = behind or (left, LEFT)
+    for way, source, target, address, net in (("forth", host, "right", RIGHT, "right"),
+                                              ("back", "right", host, home, left)):
         if ways in (way, "both"):
-            nets.append(target)
+            nets.append(net)
             for port in range(7000, 7000 + streams):
                 # A little longer, so that the end is still in full flow.
                 running.append(Traffic(target, "tcp-receive", address, port, end + 0.05))
@@ -151,11 +169,13 @@ def tcp(streams, ways, seconds, left="left"):
     return bits
 
 
-def udp(size, seconds, address=RIGHT, spread=1):
-    """Packets of `size` bytes, with their headers, that arrive, and the share that is lost."""
+def udp(size, seconds, address=RIGHT, spread=1, train=1):
+    """Packets of `size` bytes, with their headers, that arrive, and the share that is lost. They
+    are sent in trains of so many, and read as trains if it is more than one."""
     begin, end = window(seconds, 0.3)
-    receiver = Traffic("right", "udp-receive", "0.0.0.0", 7000, end + 0.05)
+    receiver = Traffic("right", "udp-receive", "0.0.0.0", 7000, end + 0.05,
+                       *([size - 28] if train > 1 else []))
     time.sleep(0.05)
-    sender = Traffic("left", "udp-send", address, 7000, size - 28, end + 0.05, spread)
+    sender = Traffic("left", "udp-send", address, 7000, size - 28, end + 0.05, spread, train)
     packets, _ = rates(["right"], begin, end)
     return packets, 1 - receiver.done()["received"] / sender.done()["sent"]

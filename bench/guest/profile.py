@@ -45,6 +45,8 @@ def symbols():
     print("begin", flush=True)
 
 
+# For the cores that it keeps the CPUs on.
+rows.load_limit()
 ground.load(MODULE)
 if LOAD == "load":
     symbols()

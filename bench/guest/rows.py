@@ -14,7 +14,8 @@ from typing import Callable, NamedTuple
 import actor
 import netlink as nl
 from actor import Actor
-from ground import LEFT, RIGHT, Traffic, Tunnel, public_keys, tcp, udp, window, worked
+from ground import (LEFT, RIGHT, SECOND, SECOND_FILE, Traffic, Tunnel, public_keys, tcp, udp, window,
+                    worked)
 from world import inside, meminfo, sh
 
 
@@ -24,11 +25,14 @@ class Group(NamedTuple):
     measure: Callable
     # Seconds that it takes, about.
     takes: float
+    # Whether this kernel has what it takes.
+    possible: Callable = lambda: True
 
 
 MTUS = {"1420": 1420, "jumbo": 8920}
 SIZES = (64, 512, 1400)
 WAYS = {"forth": "one way", "back": "the other way", "both": "both ways"}
+STREAMS = tuple(map(int, (os.environ.get("STREAMS") or "1,2,4").split(",")))
 RANGES = (1, 1_000, 100_000)
 PEERS, RANGES_EACH = 10_000, 10
 DEVICES = 64
@@ -46,8 +50,97 @@ def tcp_rows(mtu):
     def measure(scale):
         with Tunnel(MTUS[mtu]):
             return flat({f"tcp/{mtu}/{streams}/{ways}": tcp(streams, ways, scale)
-                         for streams in (1, 2, 4) for ways in WAYS})
+                         for streams in STREAMS for ways in WAYS})
     return measure
+
+
+def each_way(name, scale, **where):
+    """One stream of TCP, one way and the other."""
+    return flat({f"{name}/{way}": tcp(1, way, scale, **where) for way in ("forth", "back")})
+
+
+def rules():
+    """A host's firewall: each packet on the cable passes a score of rules before one accepts it."""
+    refused = [f"ip saddr 198.51.100.{host} counter drop" for host in range(1, 11)]
+    services = [f"tcp dport {port} ct state new accept" for port in (22, 25, 80, 443, 993)]
+    for hook, way in (("input", "iifname"), ("output", "oifname")):
+        yield f"add chain inet host {hook} {{ type filter hook {hook} priority 0; policy drop; }}"
+        for rule in (f'{way} != "cable" accept', "ct state invalid drop", *refused, *services,
+                     "ip protocol icmp limit rate 100/second accept",
+                     "udp sport 67 udp dport 68 accept", "ct state established,related accept",
+                     "udp dport 5000-5001 ct state new accept"):
+            yield f"add rule inet host {hook} {rule}"
+
+
+def can_filter():
+    """Whether there is a packet filter that knows connections."""
+    return not subprocess.run(["modprobe", "-qa", "nf_tables", "nf_conntrack", "nft_ct", "nft_limit"],
+                              check=False).returncode
+
+
+def firewall_rows(scale):
+    """TCP behind firewalls that follow the tunnel's connection, at both ends."""
+    with Tunnel(MTUS["1420"]) as tunnel:
+        text = "\n".join(["add table inet host", *rules()])
+        for name in tunnel.names:
+            sh(f"ip netns exec {name} nft -f -", input=text)
+        # A packet that is refused would show as a tunnel that does not carry.
+        Traffic("left", "ping", RIGHT, 5, 0).done()
+        return each_way("firewall", scale)
+
+
+def link_rows(scale):
+    """TCP where the link does not segment UDP, and gathers what arrives: an ordinary NIC."""
+    with Tunnel(MTUS["1420"]) as tunnel:
+        for name in tunnel.names:
+            sh(f"ip netns exec {name} ethtool -K cable tx-udp-segmentation off gro on")
+        return each_way("link", scale)
+
+
+def interop_rows(scale):
+    """TCP where the right end is the kernel's own module, whichever is at the left."""
+    sh(f"modprobe -a udp_tunnel ip6_udp_tunnel libcurve25519 libchacha20poly1305; "
+       f"insmod {SECOND_FILE}")
+    try:
+        with Tunnel(MTUS["1420"], SECOND):
+            return each_way("interop", scale)
+    finally:
+        sh(f"rmmod {SECOND}")
+
+
+def forwarded_rows(scale):
+    """TCP of a host for which the left end forwards."""
+    address = "192.168.89.2"
+    with Tunnel(MTUS["1420"]) as tunnel:
+        sh(f"""
+            ip netns add behind
+            ip link add lan netns behind mtu {MTUS["1420"]} type veth \
+                peer name lan netns left mtu {MTUS["1420"]}
+            ip -n behind addr add {address}/24 dev lan
+            ip -n left addr add 192.168.89.1/24 dev lan
+            ip -n behind link set lan up
+            ip -n left link set lan up
+            ip -n behind route add default via 192.168.89.1
+            ip -n right route add 192.168.89.0/24 dev wg0
+            ip netns exec left sysctl -qw net.ipv4.ip_forward=1
+        """)
+        with inside("right"):
+            nl.wg_set("wg0", peers=[nl.peer(tunnel.public[0], allowed=["192.168.89.0/24"])]
+                      ).or_raise()
+        try:
+            return each_way("forwarded", scale, behind=("behind", address))
+        finally:
+            sh("ip netns del behind")
+
+
+TRAIN = 32
+
+
+def train_rows(scale):
+    """UDP that is sent in trains and read in trains, as QUIC does."""
+    with Tunnel(MTUS["1420"]):
+        found, lost = udp(1400, scale, train=TRAIN)
+    return flat({"trains": found}) | {"trains/lost": lost}
 
 
 def udp_rows(scale):
@@ -375,9 +468,14 @@ def limit(milliseconds):
 
 
 BOTH = [
-    Group("TCP, MTU 1420", tcp_rows("1420"), 17),
-    Group("TCP, jumbo", tcp_rows("jumbo"), 17),
+    Group("TCP 1420", tcp_rows("1420"), 17),
+    Group("TCP jumbo", tcp_rows("jumbo"), 17),
+    Group("firewall", firewall_rows, 5, can_filter),
+    Group("link", link_rows, 4),
+    Group("interop", interop_rows, 5, lambda: os.path.exists(SECOND_FILE)),
+    Group("forwarded", forwarded_rows, 4),
     Group("UDP", udp_rows, 6),
+    Group("trains", train_rows, 2),
     Group("round trips", ping_rows, 4),
     Group("allowed IPs", ranges_rows, 8),
     Group("handshakes", handshake_rows, 3),

@@ -3,20 +3,26 @@
  * What the kernel's ChaCha20-Poly1305 can do by itself: reading
  * /proc/aead-limit runs it in a loop, on the CPU of whoever reads, and tells
  * how long one packet takes. No tunnel can be faster than that.
+ *
+ * In User Mode Linux it also tells how long the machine has worked for it, and
+ * keeps CPUs from sharing a core.
  */
 
 #include <crypto/chacha20poly1305.h>
+#include <linux/bitmap.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/time64.h>
 #include <linux/unistd.h>
 
 #define MAX_SIZES 16
 #define MAX_SIZE SZ_16K
+#define MAX_CORES 8192
 
 static unsigned int sizes[MAX_SIZES] = { 96, 544, 1408, 1420, 8920 };
 static unsigned int count = 5;
@@ -30,20 +36,49 @@ MODULE_PARM_DESC(milliseconds, "how long each loop takes");
 static const u8 key[CHACHA20POLY1305_KEY_SIZE] = { 1, 2, 3 };
 
 #ifdef CONFIG_UML
-/*
- * To the machine this kernel is a process, which gets processor time or waits
- * for it, while the clock goes on. So ask the machine, in nanoseconds.
- */
-static u64 machine_time(unsigned long clock)
+/* A system call of the machine, to which this kernel is a process. */
+static long machine_call(long number, unsigned long a, unsigned long b, void *c)
 {
-	struct timespec64 time;
 	long result;
 
 	asm volatile("syscall"
 		     : "=a" (result)
-		     : "0" ((long)__NR_clock_gettime), "D" (clock), "S" (&time)
+		     : "0" (number), "D" (a), "S" (b), "d" (c)
 		     : "rcx", "r11", "memory");
-	return result ? 0 : timespec64_to_ns(&time);
+	return result;
+}
+
+/*
+ * This kernel gets processor time or waits for it, while the clock goes on. So
+ * ask the machine, in nanoseconds.
+ */
+static u64 machine_time(unsigned long clock)
+{
+	struct timespec64 time;
+
+	if (machine_call(__NR_clock_gettime, clock, (unsigned long)&time, NULL))
+		return 0;
+	return timespec64_to_ns(&time);
+}
+
+/*
+ * Left to itself, the machine may run all CPUs on one core for seconds, where
+ * they spin for each other. So each gets a core to itself: the n-th CPU the n-th
+ * core that this process may use.
+ */
+static void pin(void *unused)
+{
+	DECLARE_BITMAP(cores, MAX_CORES) = {};
+	unsigned int core;
+
+	if (machine_call(__NR_sched_getaffinity, 0, sizeof(cores), cores) <= 0)
+		return;
+	core = find_nth_bit(cores, MAX_CORES, smp_processor_id());
+	if (core >= MAX_CORES)
+		return;
+	bitmap_zero(cores, MAX_CORES);
+	__set_bit(core, cores);
+	machine_call(__NR_sched_setaffinity, 0, sizeof(cores), cores);
 }
 #endif
 
@@ -115,6 +150,9 @@ static int __init limit_init(void)
 		remove_proc_entry("aead-limit", NULL);
 		return -ENOMEM;
 	}
+	/* One CPU by itself may run where there is room for it. */
+	if (num_online_cpus() > 1)
+		on_each_cpu(pin, NULL, 1);
 #endif
 	return 0;
 }

@@ -5,14 +5,15 @@
 //!
 //!     traffic tcp-receive ADDRESS PORT TO
 //!     traffic tcp-send ADDRESS PORT
-//!     traffic udp-receive ADDRESS PORT TO
-//!     traffic udp-send ADDRESS PORT SIZE TO [SPREAD]
+//!     traffic udp-receive ADDRESS PORT TO [SIZE]
+//!     traffic udp-send ADDRESS PORT SIZE TO [SPREAD [TRAIN]]
 //!     traffic ping ADDRESS COUNT PAUSE-US
 //!     traffic paced-receive ADDRESS PORT TO
 //!     traffic paced-send ADDRESS PORT PER-SECOND TO
 //!
 //! TO is in seconds on the monotonic clock. With SPREAD packets go to so many addresses, counted
-//! from ADDRESS, at random. What was found is printed as one line of JSON.
+//! from ADDRESS, at random. With TRAIN so many packets are one message with UDP_SEGMENT; with SIZE,
+//! their length, they may be read so, by UDP_GRO. What was found is printed as one line of JSON.
 
 mod paced;
 mod ping;

@@ -21,12 +21,17 @@ const BUFFER: usize = 32 << 20;
 /// Seconds after which nothing is under way any more.
 const QUIET: f64 = 0.2;
 
-/// Counts packets until a moment, and on until all have come.
+/// Counts packets until a moment, and on until all have come. Those of a known size may come as
+/// trains, by UDP_GRO.
 pub fn receive(words: &mut Words) -> Result<(), Failure> {
     let (address, port): (Ipv4Addr, u16) = (words.next()?, words.next()?);
     let to: f64 = words.next()?;
+    let size: Option<usize> = words.maybe()?;
     let socket = UdpSocket::bind((address, port))?;
     setsockopt(&socket, sockopt::RcvBufForce, &BUFFER)?;
+    if size.is_some() {
+        setsockopt(&socket, sockopt::UdpGroSegment, &true)?;
+    }
     socket.set_read_timeout(Some(Duration::from_millis(50)))?;
     let mut headers = MultiHeaders::<()>::preallocate(BATCH, None);
     let mut first = [[0; 16]; BATCH];
@@ -37,13 +42,15 @@ pub fn receive(words: &mut Words) -> Result<(), Failure> {
             socket.as_raw_fd(),
             &mut headers,
             slices.iter_mut(),
-            MsgFlags::MSG_WAITFORONE,
+            MsgFlags::MSG_WAITFORONE | MsgFlags::MSG_TRUNC,
             None,
         );
         let time = now();
         match got {
             Ok(got) => {
-                received += got.count();
+                received += got
+                    .map(|one| size.map_or(1, |size| one.bytes.div_ceil(size)))
+                    .sum::<usize>();
                 last = time;
             }
             Err(Errno::EAGAIN) => {}
@@ -57,19 +64,24 @@ pub fn receive(words: &mut Words) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends packets until a moment, and counts them.
+/// Sends packets until a moment, and counts them. They leave singly, or by UDP_SEGMENT in trains.
 pub fn send(words: &mut Words) -> Result<(), Failure> {
     let (address, port): (Ipv4Addr, u16) = (words.next()?, words.next()?);
     let (size, to): (usize, f64) = (words.next()?, words.next()?);
     let spread: u32 = words.maybe()?.unwrap_or(1);
+    let train: usize = words.maybe()?.unwrap_or(1).clamp(1, BATCH);
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    let message = vec![0x5a; size];
-    let mut headers = MultiHeaders::<SockaddrIn>::preallocate(BATCH, None);
-    let slices = [[IoSlice::new(&message)]; BATCH];
+    if train > 1 {
+        setsockopt(&socket, sockopt::UdpGsoSegment, &i32::try_from(size)?)?;
+    }
+    let batch = BATCH / train;
+    let message = vec![0x5a; size * train];
+    let mut headers = MultiHeaders::<SockaddrIn>::preallocate(batch, None);
+    let slices = vec![[IoSlice::new(&message)]; batch];
     let base = u32::from(address);
     let mut total = 0;
     while now() < to {
-        let targets: Vec<_> = (0..BATCH)
+        let targets: Vec<_> = (0..batch)
             .map(|_| {
                 let to = Ipv4Addr::from(base + fastrand::u32(..spread));
                 Some(SockaddrIn::from(SocketAddrV4::new(to, port)))
@@ -83,7 +95,7 @@ pub fn send(words: &mut Words) -> Result<(), Failure> {
             [],
             MsgFlags::empty(),
         ) {
-            Ok(sent) => total += sent.count(),
+            Ok(sent) => total += sent.count() * train,
             Err(Errno::ENOBUFS) => {}
             Err(error) => return Err(error.into()),
         }

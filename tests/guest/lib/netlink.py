@@ -287,7 +287,7 @@ GET_DEVICE, SET_DEVICE, GET_TRANSIT = 0, 1, 64
  TRANSIT_RX_PACKETS, TRANSIT_RX_BYTES, TRANSIT_TX_PACKETS, TRANSIT_TX_BYTES) = range(2, 12)
 REPLACE_PEERS = 1
 
-_family = None
+_family, _family_name = None, "wireguard"
 
 
 def family(sock=None):
@@ -295,7 +295,7 @@ def family(sock=None):
     global _family
     if _family is None:
         with Netlink(NETLINK_GENERIC) as genl:
-            answer = genl.ask(16, struct.pack("=BBH", 3, 1, 0), string(2, "wireguard"))
+            answer = genl.ask(16, struct.pack("=BBH", 3, 1, 0), string(2, _family_name))
             answer.or_raise()
             for _, kind, value in attrs(answer.replies[0][1][4:]):
                 if kind == 1:
@@ -303,10 +303,10 @@ def family(sock=None):
     return _family
 
 
-def forget_family():
-    """To be called when the module was loaded anew."""
-    global _family
-    _family = None
+def forget_family(name="wireguard"):
+    """To be called when the module was loaded anew, or to speak with one that has another name."""
+    global _family, _family_name
+    _family, _family_name = None, name
 
 
 def _endpoint(address, port):
