@@ -7,7 +7,7 @@ use crate::{
     endpoint::{Endpoint, EndpointCache},
     kernel::{
         debug,
-        errno::{EAFNOSUPPORT, ENONET},
+        errno::{EAFNOSUPPORT, ENOBUFS, ENONET},
         rcu::BhGuard,
         route::{Flow4, Flow6},
         skb::Skb,

@@ -212,7 +212,7 @@ void wg_skb_no_timestamp(struct sk_buff *skb);
 bool wg_sk_is_plain(const struct sock *sk);
 void wg_list_del_init(struct list_head *entry);
 struct ctl_table_header *wg_register_net_sysctl(struct net *net, const char *path,
-						const struct ctl_table *table);
+						struct ctl_table *table);
 void wg_unregister_net_sysctl(struct ctl_table_header *header);
 void *wg_net_generic(const struct net *net, unsigned int id);
 void wg_sockfd_put(struct socket *sock);
