@@ -38,7 +38,7 @@ module: ## wireguard.ko for a stock Debian kernel (KERNEL=RELEASE: another one)
 	@tools/kernel/metadata $(KERNEL)
 	@release=$$(tools/kernel/metadata --print $(KERNEL)) && \
 	out=$(CURDIR)/target/kernel/$$release && mkdir -p "$$out" && \
-	tools/kernel/enter make --no-print-directory $(jobs) $(foreach v,V W C,$(if $($v),$v=$($v))) -C "/usr/src/linux-headers-$$release" \
+	tools/kernel/enter --for "$$release" make --no-print-directory $(jobs) $(foreach v,V W C,$(if $($v),$v=$($v))) -C "/usr/src/linux-headers-$$release" \
 		M=$(CURDIR) MO="$$out" modules && \
 	{ cmp -s "$$out/wireguard.ko" wireguard.ko || cp "$$out/wireguard.ko" .; }
 else
@@ -174,7 +174,7 @@ lint: ## rustfmt for all Rust, clippy for the parts that run on the host
 	@cargo clippy --workspace --all-targets $(if $(wildcard Cargo.lock),--locked) -- -D warnings
 
 # The kernel's own driver in Rust that is as large as this one, where a kernel's source is.
-binder = $(lastword $(sort $(wildcard $(CACHE)/source/*/drivers/android/binder)))
+binder = $(lastword $(sort $(wildcard $(foreach d,source rust,$(CACHE)/$d/*/drivers/android/binder))))
 
 .PHONY: unsafe-report
 unsafe-report: ## every unsafe of the module, and its share of the code, next to Binder's
