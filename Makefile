@@ -165,6 +165,10 @@ module-uninstall: ## remove it (KERNEL=RELEASE: of that kernel); the kernel's ow
 	@$(call remove_empty,$(module_dir))
 	@$(depmod)
 
+.PHONY: deb
+deb: ## Debian packages, to target/deb (KERNEL=RELEASE: with the module for that one)
+	@tools/deb $(KERNEL)
+
 # --- keeping it tidy ---------------------------------------------------------
 
 .PHONY: lint

@@ -6,7 +6,10 @@
 
 #include "bindings.h"
 
-MODULE_VERSION("1.0.0");
+#ifndef WG_VERSION
+#define WG_VERSION "1.0.0"
+#endif
+MODULE_VERSION(WG_VERSION);
 
 /* Locks. */
 
