@@ -107,6 +107,14 @@ bench-protocol: ## the protocol's pure parts on this machine (BENCH: criterion's
 test-debug: ## the guests' tests on a kernel with KASAN, lockdep and failing memory
 	@KERNEL=debug VM_TIMEOUT=$${VM_TIMEOUT:-3600} tests/run module $(or $(SUITES),guests)
 
+.PHONY: test-kernels
+test-kernels: ## build for all kernels of Debian, and boot them (KERNELS="patterns", SUITES)
+	@SUITES="$(SUITES)" tests/kernels/run $(foreach k,$(KERNELS),'$k')
+
+.PHONY: test-packages
+test-packages: deb ## install, update and remove the packages in roots (SUITE=trixie)
+	@tests/packages/run $(or $(SUITE),trixie)
+
 .PHONY: demo
 demo: ## the module at work, to watch
 	@$(MAKE) vm RUN=tools/demo/demo.sh
