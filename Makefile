@@ -38,7 +38,7 @@ module: ## wireguard.ko for a stock Debian kernel (KERNEL=RELEASE: another one)
 	@tools/kernel/metadata $(KERNEL)
 	@release=$$(tools/kernel/metadata --print $(KERNEL)) && \
 	out=$(CURDIR)/target/kernel/$$release && mkdir -p "$$out" && \
-	tools/kernel/enter make --no-print-directory $(jobs) $(foreach v,V W C,$(if $($v),$v=$($v))) -C "/usr/src/linux-headers-$$release" \
+	tools/kernel/enter --for "$$release" make --no-print-directory $(jobs) $(foreach v,V W C,$(if $($v),$v=$($v))) -C "/usr/src/linux-headers-$$release" \
 		M=$(CURDIR) MO="$$out" modules && \
 	{ cmp -s "$$out/wireguard.ko" wireguard.ko || cp "$$out/wireguard.ko" .; }
 else
@@ -107,6 +107,14 @@ bench-protocol: ## the protocol's pure parts on this machine (BENCH: criterion's
 test-debug: ## the guests' tests on a kernel with KASAN, lockdep and failing memory
 	@KERNEL=debug VM_TIMEOUT=$${VM_TIMEOUT:-3600} tests/run module $(or $(SUITES),guests)
 
+.PHONY: test-kernels
+test-kernels: ## build for all kernels of Debian, and boot them (KERNELS="patterns", SUITES)
+	@SUITES="$(SUITES)" tests/kernels/run $(foreach k,$(KERNELS),'$k')
+
+.PHONY: test-packages
+test-packages: deb ## install, update and remove the packages in roots (SUITE=trixie)
+	@tests/packages/run $(or $(SUITE),trixie)
+
 .PHONY: demo
 demo: ## the module at work, to watch
 	@$(MAKE) vm RUN=tools/demo/demo.sh
@@ -165,6 +173,10 @@ module-uninstall: ## remove it (KERNEL=RELEASE: of that kernel); the kernel's ow
 	@$(call remove_empty,$(module_dir))
 	@$(depmod)
 
+.PHONY: deb
+deb: ## Debian packages, to target/deb (KERNEL=RELEASE: with the module for that one)
+	@tools/deb $(KERNEL)
+
 # --- keeping it tidy ---------------------------------------------------------
 
 .PHONY: lint
@@ -174,7 +186,7 @@ lint: ## rustfmt for all Rust, clippy for the parts that run on the host
 	@cargo clippy --workspace --all-targets $(if $(wildcard Cargo.lock),--locked) -- -D warnings
 
 # The kernel's own driver in Rust that is as large as this one, where a kernel's source is.
-binder = $(lastword $(sort $(wildcard $(CACHE)/source/*/drivers/android/binder)))
+binder = $(lastword $(sort $(wildcard $(foreach d,source rust,$(CACHE)/$d/*/drivers/android/binder))))
 
 .PHONY: unsafe-report
 unsafe-report: ## every unsafe of the module, and its share of the code, next to Binder's

@@ -851,7 +851,7 @@ void wg_list_del_init(struct list_head *entry)
 /* Switches of each network namespace. */
 
 struct ctl_table_header *wg_register_net_sysctl(struct net *net, const char *path,
-						const struct ctl_table *table)
+						struct ctl_table *table)
 {
 	return register_net_sysctl_sz(net, path, table, 1);
 }

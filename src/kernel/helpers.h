@@ -46,7 +46,9 @@
 #include <net/udp_tunnel.h>
 
 /* That of the in-tree module. */
+#ifndef WG_VERSION
 #define WG_VERSION "1.0.0"
+#endif
 
 /* Locks. */
 void wg_spin_lock_init(spinlock_t *lock, const char *name, struct lock_class_key *key);
@@ -215,7 +217,7 @@ void wg_skb_no_timestamp(struct sk_buff *skb);
 bool wg_sk_is_plain(const struct sock *sk);
 void wg_list_del_init(struct list_head *entry);
 struct ctl_table_header *wg_register_net_sysctl(struct net *net, const char *path,
-						const struct ctl_table *table);
+						struct ctl_table *table);
 void wg_unregister_net_sysctl(struct ctl_table_header *header);
 void *wg_net_generic(const struct net *net, unsigned int id);
 void wg_sockfd_put(struct socket *sock);

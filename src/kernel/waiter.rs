@@ -152,8 +152,9 @@ impl<T: HasWaiter> Waiter<T> {
             (&*this, object.get())
         };
         // INVARIANT: It has just been taken out, under the lock. The reference that it had is not given
-        // away: here it could not be dropped.
-        this.queue.store(ptr::null_mut(), Ordering::Relaxed);
+        // away: here it could not be dropped. Release: another queue, which it may enter now, has another
+        // lock, and must find the links as they were left here.
+        this.queue.store(ptr::null_mut(), Ordering::Release);
         this.woken.fetch_add(1, Ordering::Release);
         if let Some(object) = object {
             T::write_space(object);
@@ -199,10 +200,10 @@ impl<T: HasWaiter> Waiter<T> {
         {
             // SAFETY: The socket is open.
             let _locked = unsafe { WaitQueueGuard::new(queue) };
-            let (none, relaxed) = (ptr::null_mut(), Ordering::Relaxed);
+            // Acquire: whoever took it out of another queue is done with its links.
             if this
                 .queue
-                .compare_exchange(none, queue, relaxed, relaxed)
+                .compare_exchange(ptr::null_mut(), queue, Ordering::Acquire, Ordering::Relaxed)
                 .is_err()
             {
                 return;
@@ -232,8 +233,8 @@ impl<T: HasWaiter> Waiter<T> {
             if ptr::eq(this.queue.load(Ordering::Relaxed), queue) {
                 // SAFETY: By the type invariant the entry is in this queue, whose lock is held.
                 unsafe { bindings::wg_list_del_init(&raw mut (*Self::entry(object)).entry) };
-                // INVARIANT: It has just been taken out.
-                this.queue.store(ptr::null_mut(), Ordering::Relaxed);
+                // INVARIANT: It has just been taken out. Release: as in `wake`.
+                this.queue.store(ptr::null_mut(), Ordering::Release);
                 this.woken.fetch_add(1, Ordering::Release);
             }
         }

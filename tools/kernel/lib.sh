@@ -11,9 +11,14 @@ cache=${CACHE:-$top/.cache}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 
-# shellcheck disable=SC2034 # used by the scripts that read this
-root=$cache/root        # the Debian root folder that kernel code is built in
 suite=trixie
+
+# The root folder that code for the kernels of a suite is built in.
+root_of() { # SUITE
+	if [ "$1" = trixie ]; then echo "$cache/root"; else echo "$cache/root-$1"; fi
+}
+# shellcheck disable=SC2034 # used by the scripts that read this
+root=$(root_of $suite)
 
 die() {
 	printf '%s: %s\n' "${0##*/}" "$1" >&2
@@ -109,16 +114,94 @@ mirror() {
 	echo "$uri"
 }
 
-# new_root DIR "PACKAGE…" [MORE mmdebstrap options…] : make a root folder of trixie, with backports known.
+# What apt has to know for a suite: experimental has no compilers of its own, and no
+# kernel that sid's could not build.
+sources_of() { # SUITE
+	local uri part
+	uri=$(mirror)
+	case $1 in
+	sid) set -- sid experimental ;;
+	forky) ;;
+	*) set -- "$1" "$1-backports" ;;
+	esac
+	for part; do
+		echo "deb $uri $part main"
+	done
+}
+
+# archive SUITE COMMAND… : apt-get or apt-cache about another suite than this machine's, for
+# amd64 and arm64, with lists of its own that need no root.
+archive() {
+	local suite=$1 command=$2 dir=$cache/lists/$1
+	shift 2
+	mkdir -p "$dir"/{lists,archives}/partial
+	: >>"$dir/status"
+	[ -s "$dir/sources.list" ] || sources_of "$suite" |
+		sed 's,^deb ,&[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ,' >"$dir/sources.list"
+	"$command" -o Dir::State="$dir" -o Dir::State::status="$dir/status" -o Dir::Cache="$dir" \
+		-o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+		-o APT::Architecture=amd64 -o APT::Architectures::=amd64 -o APT::Architectures::=arm64 \
+		-o APT::Sandbox::User=root -o Acquire::Languages=none \
+		-o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false \
+		-o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false "$@"
+}
+
+# kernels_in SUITE : the kernels with headers that a suite has, "RELEASE VERSION" in each line.
+kernels_in() {
+	need_host /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
+	# Lists of a day ago will do.
+	if [ -z "$(find "$cache/lists/$1/updated" -mmin -1440 2>/dev/null)" ]; then
+		mkdir -p "$cache/lists/$1"
+		quietly "$cache/lists/$1.log" archive "$1" apt-get -o APT::Update::Error-Mode=any update
+		: >"$cache/lists/$1/updated"
+	fi
+	archive "$1" apt-cache dumpavail | awk '
+		$1 == "Package:" { name = $2 }
+		$1 == "Version:" { version = $2 }
+		/^$/ && name ~ /^linux-headers-[0-9].*-(amd64|arm64|arm64-16k)$/ {
+			sub("linux-headers-", "", name); print name, version
+		}' | sort -V
+}
+
+# The suite that a kernel is of: its name tells trixie's, the archive others.
+suite_of() { # RELEASE
+	local s
+	if [ -s "$cache/kernel/$1/suite" ]; then
+		cat "$cache/kernel/$1/suite"
+		return
+	fi
+	case $1 in
+	*+deb13-*) echo trixie && return ;;
+	esac
+	# Kernels of our own are built with trixie's compilers.
+	[ ! -e "$cache/kernel/$1/tree" ] || { echo trixie && return; }
+	for s in forky sid; do
+		if kernels_in $s | grep "^$1 " >/dev/null; then
+			echo $s
+			return
+		fi
+	done
+	echo trixie
+}
+
+# The architecture of a kernel, as Debian names it.
+arch_of() { # RELEASE
+	case $1 in
+	*-arm64*) echo arm64 ;;
+	*) echo amd64 ;;
+	esac
+}
+
+# new_root DIR "PACKAGE…" [MORE mmdebstrap options…] : make a root folder of $suite.
 # Built aside and renamed, so that what exists is whole.
 new_root() {
-	local dir=$1 packages=$2 uri conf=$cache/apt.conf
+	local dir=$1 packages=$2 sources conf=$cache/apt.conf
 	shift 2
-	uri=$(mirror)
+	mapfile -t sources < <(sources_of "$suite")
+	[ ${#sources[@]} -gt 0 ] || exit 1
 	# How apt reaches the mirror (proxies, certificates) holds in there too.
 	apt-config dump 2>/dev/null | grep -E '^Acquire::(https?|ftp)::[^ ]' >"$conf" || :
 	"${as_root[@]}" rm -rf "$dir.new"
-	local sources=("deb $uri $suite main" "deb $uri $suite-backports main")
 	local args=(--variant=minbase --aptopt="$conf" --include="$packages"
 		--aptopt='APT::Install-Recommends "false"'
 		--dpkgopt='path-exclude=/usr/share/man/*'

@@ -10,6 +10,7 @@ import struct
 from typing import NamedTuple
 
 import actor
+import calls
 import netlink as nl
 from world import inside
 
@@ -29,7 +30,9 @@ class Kind(NamedTuple):
 
 
 def syscall(number, *args):
-    """A system call of x86-64's that Python has no name for."""
+    """A system call that Python has no name for."""
+    if isinstance(number, str):
+        number = calls.number(number)
     result = libc.syscall(number, *args)
     if result < 0:
         raise OSError(ctypes.get_errno(), f"system call {number}")
@@ -50,17 +53,17 @@ def open_files():
         "the writing end of a pipe": write,
         "a terminal": slave,
         "a terminal's other side": master,
-        "an epoll": syscall(291, 0),
+        "an epoll": syscall("epoll_create1", 0),
         "an event counter": os.eventfd(0),
-        "a timer": syscall(283, 1, 0),
-        "a signal queue": syscall(282, -1, (ctypes.c_ulong * 1)(), 8, 0),
-        "a watch on files": syscall(294, 0),
+        "a timer": syscall("timerfd_create", 1, 0),
+        "a signal queue": syscall("signalfd4", -1, (ctypes.c_ulong * 1)(), 8, 0),
+        "a watch on files": syscall("inotify_init1", 0),
         "a process": os.pidfd_open(os.getpid()),
-        "a message queue": syscall(240, b"attack", os.O_CREAT | os.O_RDWR, 0o600, None),
+        "a message queue": syscall("mq_open", b"attack", os.O_CREAT | os.O_RDWR, 0o600, None),
         "an io_uring": syscall(425, 4, ctypes.create_string_buffer(120)),
         "a file system's context": syscall(430, b"tmpfs", 0),
     }
-    syscall(241, b"attack")
+    syscall("mq_unlink", b"attack")
     for name in ("user", "mnt", "uts", "ipc", "pid", "cgroup"):
         made[f"a namespace ({name})"] = os.open(f"/proc/self/ns/{name}", os.O_RDONLY)
     return made

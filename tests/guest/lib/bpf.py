@@ -7,6 +7,8 @@ import os
 import socket
 import struct
 
+import calls
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 PROG_LOAD, PROG_ATTACH, PROG_DETACH, LINK_CREATE = 5, 8, 9, 28
@@ -41,7 +43,7 @@ def supported():
 
 def _bpf(command, attributes):
     data = ctypes.create_string_buffer(attributes, max(len(attributes), 1))
-    return libc.syscall(321, command, data, len(attributes))
+    return libc.syscall(calls.number("bpf"), command, data, len(attributes))
 
 
 def _must(command, attributes, what):

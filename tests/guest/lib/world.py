@@ -10,6 +10,8 @@ import struct
 import subprocess
 import time
 
+import calls
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -27,12 +29,14 @@ def debugs():
 def load_module():
     """Loads our module without asking modprobe; the errno, or 0."""
     with open(f"/lib/modules/{os.uname().release}/updates/wireguard.ko", "rb") as file:
-        return ctypes.get_errno() if libc.syscall(313, file.fileno(), b"", 0) else 0
+        failed = libc.syscall(calls.number("finit_module"), file.fileno(), b"", 0)
+        return ctypes.get_errno() if failed else 0
 
 
 def unload_module():
     """Unloads the module if that is possible at once; the errno, or 0."""
-    return ctypes.get_errno() if libc.syscall(176, b"wireguard", os.O_NONBLOCK) else 0
+    failed = libc.syscall(calls.number("delete_module"), b"wireguard", os.O_NONBLOCK)
+    return ctypes.get_errno() if failed else 0
 
 
 def open_net(name):

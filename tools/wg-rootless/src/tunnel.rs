@@ -13,6 +13,7 @@ use wg::error::{quote, warn, Failure, Result};
 use wg::kernel::set::NotSet;
 use wg::model::DeviceChange;
 use wg::netlink::socket::Refused;
+use wg::packaged::why_not_ours;
 use wg::{kernel, refusal};
 
 /// An interface that goes again unless it is kept.
@@ -146,9 +147,13 @@ fn no_interface(name: &str, reason: &Refused) -> Failure {
 
 fn not_configured(name: &str, change: &DeviceChange, not_set: &NotSet) -> Failure {
     if not_set.lacks_transit {
-        return Failure::new("This kernel's wireguard module cannot move its sockets.")
+        let failure = Failure::new("This kernel's wireguard module cannot move its sockets.")
             .and("The module that wg-rootless came with can; the administrator has to install it,")
             .and("and `modprobe -r wireguard' if the other one is in use.");
+        return why_not_ours()
+            .into_iter()
+            .flatten()
+            .fold(failure, Failure::and);
     }
     match (not_set.refused.errno, change.listen_port) {
         // The sockets are made at the move.

@@ -23,6 +23,7 @@ pub mod links;
 pub mod model;
 pub mod netlink;
 pub mod netns;
+pub mod packaged;
 pub mod pretty;
 pub mod refusal;
 pub mod resolve;

@@ -7,6 +7,7 @@ use crate::error::{errno_text, quote, Failure};
 use crate::kernel::set::NotSet;
 use crate::model::DeviceChange;
 use crate::netlink::socket::Refused;
+use crate::packaged::why_not_ours;
 use crate::transit::Found;
 use crate::uapi::IFNAME_MAX;
 use transit::Asked;
@@ -39,9 +40,13 @@ pub fn of_set(
         errno_text(refused.errno)
     ));
     if not_set.lacks_transit {
-        return failure
+        let failure = failure
             .and("This kernel's wireguard module cannot move its sockets.")
             .and("transit-netns and transit-credentials need the module that this tool came with; the device is as it was.");
+        return why_not_ours()
+            .into_iter()
+            .flatten()
+            .fold(failure, Failure::and);
     }
     let failure = with_kernels_words(failure, refused);
     let asked = Asked {
