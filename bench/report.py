@@ -128,13 +128,14 @@ def interval(ratios):
 
 def cost(row, by_module, rounds, cipher):
     """What a packet costs besides the cipher; None where no packets are counted."""
-    if not row.packet or row.packet.size not in cipher or not rounds:
+    if not row.packet or row.packet.size not in cipher:
         return None
     alone = cipher[row.packet.size][1]
-    c, ours = ([row.packet.bits * 1e9 / by_module[of][at] - alone for at in rounds
-                if by_module[of][at] > 0] for of in ("c", "ours"))
+    rounds = [at for at in rounds if all(by_module[of][at] > 0 for of in ("c", "ours"))]
+    c, ours = ([row.packet.bits * 1e9 / by_module[of][at] - alone for at in rounds]
+               for of in ("c", "ours"))
     ratios = [one / other for one, other in zip(ours, c) if other > 0]
-    if len(c) != len(ours) or not ratios:
+    if not ratios:
         return None
     return Cost(statistics.median(c), statistics.median(ours), statistics.median(ratios),
                 *interval(ratios))
@@ -224,7 +225,10 @@ def bought_table(bought):
                 pairs = bought.get((mtu, way, *what))
                 if not pairs:
                     continue
-                ratios = [hers / root for root, hers in pairs]
+                ratios = [hers / root for root, hers in pairs if root > 0]
+                # A machine that is busy may have had no time for any of them.
+                if not ratios:
+                    continue
                 low, high = interval(ratios)
                 root, hers = (statistics.median(of) * 1e-6 for of in zip(*pairs))
                 yield (f"| {mtu_title}, {way_title} | {title} | {figure(root)} | {figure(hers)} "
