@@ -21,7 +21,7 @@ use crate::{
         netdev::{self, DevRef, LinkStats, NetDevice, RtnlLinkOps},
         notifier::{NotifierEvents, Notifiers},
         once::impl_has_static,
-        rcu::{self, RcuArc, RcuBox},
+        rcu::{self, RcuArc},
         ring::Received,
         rtnl::Rtnl,
         skb::Skb,
@@ -36,7 +36,7 @@ use crate::{
         noise::StaticIdentity,
     },
     send,
-    transit::{self, Transit},
+    transit::{self, TransitSlot},
 };
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use kernel::{
@@ -96,7 +96,7 @@ impl Switch {
 pub(crate) struct Device {
     /// The sockets in use; none while the interface is down or its transit namespace gone, although
     /// those that credentials bought stay open while it is down.
-    pub(crate) transit: RcuBox<Transit>,
+    pub(crate) transit: TransitSlot,
     pub(crate) allowed_ips: AllowedIps,
     #[pin]
     pub(crate) index: IndexTable,
@@ -140,7 +140,7 @@ impl netdev::Driver for Device {
         let name = dev.name(rtnl);
         debug::device(dev, c"Interface created");
         try_pin_init!(Self {
-            transit: RcuBox::empty(),
+            transit: TransitSlot::empty(),
             allowed_ips: AllowedIps::new(),
             index <- IndexTable::new(),
             by_key <- PeerTable::new(),
@@ -182,7 +182,7 @@ impl netdev::Driver for Device {
     fn stop(dev: &Dev, _rtnl: &Rtnl) {
         let mut config = dev.config.lock();
         // From here on nothing comes in, and nothing leaves.
-        transit::close(dev, &mut config);
+        let quiet = transit::close(dev, &mut config);
         // What came in before is counted, and the counters go before the peers do. Workers of
         // handshakes are not waited for in the queue: a machine that goes to sleep would stop them
         // there. Nor for more of them than they are at.
@@ -197,7 +197,7 @@ impl netdev::Driver for Device {
             // Nobody looks after these when the interface has gone, and the transit namespace goes. By
             // which of our addresses a peer was heard is good for when it comes back.
             peer.endpoint.forget_routes();
-            Peer::fall_silent(peer);
+            Peer::fall_silent(peer, quiet);
             peer.allow_handshake();
         }
     }

@@ -19,7 +19,7 @@ use crate::{
         lock::{new_rw, new_spinlock_bh, RwSem},
         napi::{impl_has_napi, Napi, NapiEnabled},
         netdev::{NetDevice, Stat},
-        rcu::{self, BhGuard, RcuArc, Shared, Slab},
+        rcu::{self, BhGuard, GracePeriod, RcuArc, Shared, Slab},
         time,
         waiter::{impl_has_waiter, Waiter, WriteSpace},
         workqueue,
@@ -230,12 +230,12 @@ impl Peer {
             .binary_search_by_key(&peer.id, |other| other.id)
         {
             dev.allowed_ips.remove_all_of(&mut config.spare, peer);
-            peer.make_dead(dev);
+            peer.make_dead(dev, config);
             let Ok(removed) = config.peers.remove(at) else {
                 return;
             };
-            rcu::synchronize();
-            Self::end_work(dev, config, core::slice::from_ref(&removed));
+            let quiet = rcu::synchronize();
+            Self::end_work(dev, config, core::slice::from_ref(&removed), quiet);
             Self::bury(removed);
         }
     }
@@ -249,26 +249,26 @@ impl Peer {
         // Faster than one peer's after the other's.
         dev.allowed_ips.clear(&mut config.spare);
         for peer in &peers {
-            peer.make_dead(dev);
+            peer.make_dead(dev, config);
         }
-        rcu::synchronize();
-        Self::end_work(dev, config, &peers);
+        let quiet = rcu::synchronize();
+        Self::end_work(dev, config, &peers, quiet);
         peers.into_iter().for_each(Self::bury);
     }
 
     /// Takes a peer out of what it can be found by. After a grace period, nobody who checks
     /// [`is_dead`](Self::is_dead) in a read section queues anything for it any more.
-    fn make_dead(&self, dev: &Dev) {
-        dev.by_key.remove(self);
+    fn make_dead(&self, dev: &Dev, config: &mut Config) {
+        dev.by_key.remove(config, self);
         self.dead.store(true, Ordering::Relaxed);
     }
 
     /// Ends what dead peers are still doing. It is done for all of them together, since each step
     /// waits.
-    fn end_work(dev: &Dev, config: &Config, peers: &[NapiEnabled<Self>]) {
+    fn end_work(dev: &Dev, config: &Config, peers: &[NapiEnabled<Self>], quiet: GracePeriod) {
         // A handshake that is being answered may still complete; being dead, the peer gets no session.
         for peer in peers {
-            Self::fall_silent(peer);
+            Self::fall_silent(peer, quiet);
             transit::cancel_waiting(config, peer);
         }
         // Packets that entered a queue before are first encrypted or decrypted, then passed on.
@@ -287,9 +287,10 @@ impl Peer {
     }
 
     /// Ends what a peer does of its own accord, and forgets its handshake, sessions and packets that
-    /// wait. Its interface has been down, or it dead, for a grace period, so that nobody else arms a
-    /// timer or queues such work now; nor does what was begun before, after this. The caller may sleep.
-    pub(crate) fn fall_silent(this: &RcuArc<Self>) {
+    /// wait. Its interface has been down, or it dead, for the grace period `_quiet`, so that nobody else
+    /// arms a timer or queues such work now; nor does what was begun before, after this. The caller may
+    /// sleep.
+    pub(crate) fn fall_silent(this: &RcuArc<Self>, _quiet: GracePeriod) {
         // First those, which queue work.
         this.timers.stop();
         workqueue::cancel::<_, { Self::HANDSHAKE_WORK }>(this);

@@ -45,7 +45,8 @@ impl PeerTable {
         self.peers.lock().insert(hash, peer);
     }
 
-    pub(crate) fn remove(&self, peer: &Peer) {
+    /// Takes a peer out.
+    pub(crate) fn remove(&self, _config: &mut Config, peer: &Peer) {
         let hash = self.hash(&peer.public_key);
         drop(self.peers.lock().remove(hash, peer));
     }

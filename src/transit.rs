@@ -19,7 +19,7 @@ use crate::{
         errno::{EADDRINUSE, ENONET},
         net::Net,
         once::impl_has_static,
-        rcu::{self, RcuArc},
+        rcu::{GracePeriod, RcuArc, RcuBox, ReadSection, Retired},
         rtnl::Rtnl,
         sysctl::{NetSysctl, SysctlPath},
         udp::{Denied, Sockets},
@@ -49,6 +49,26 @@ impl Transit {
             generation,
         };
         Ok(KBox::new(transit, GFP_KERNEL)?)
+    }
+}
+
+/// The [`Transit`] of a device, which changes under the device's configuration lock only.
+pub(crate) struct TransitSlot(RcuBox<Transit>);
+
+impl TransitSlot {
+    /// None as yet.
+    pub(crate) const fn empty() -> Self {
+        Self(RcuBox::empty())
+    }
+
+    /// What packets leave by now; none while the interface is down.
+    #[inline]
+    pub(crate) fn load<'g>(&'g self, section: &'g impl ReadSection) -> Option<&'g Transit> {
+        self.0.load(section)
+    }
+
+    fn swap(&self, _config: &mut Config, new: Option<KBox<Transit>>) -> Retired<Transit> {
+        self.0.swap(new)
     }
 }
 
@@ -116,25 +136,24 @@ pub(crate) fn open(dev: &Dev, rtnl: &Rtnl, config: &mut Config) -> Result {
         config.state.owner = Owner::Root;
         note_sockets(dev, rtnl, config, &sockets);
     }
-    drop(dev.transit.swap(Some(transit)).wait());
+    drop(dev.transit.swap(config, Some(transit)).wait());
     Ok(())
 }
 
 /// Has an interface that goes down send no more. Sockets that credentials bought stay open.
-pub(crate) fn close(dev: &Dev, config: &mut Config) {
-    if dev.transit.swap(None).wait().is_none() {
-        // Whoever saw the interface up is done with that, as it is where sockets had users.
-        rcu::synchronize();
-    }
+pub(crate) fn close(dev: &Dev, config: &mut Config) -> GracePeriod {
+    // Also where there were no sockets: whoever saw the interface up is done with that.
+    let (_, waited) = dev.transit.swap(config, None).synchronize();
     match &config.sockets {
         Some(sockets) if sockets.are_tasks() => sockets.wake_all(),
         _ => config.sockets = None,
     }
+    waited
 }
 
 /// Closes the sockets for good: their namespace or the device ends.
 pub(crate) fn end(dev: &Dev, config: &mut Config) {
-    drop(dev.transit.swap(None).wait());
+    drop(dev.transit.swap(config, None).wait());
     config.sockets = None;
 }
 

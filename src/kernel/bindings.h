@@ -49,6 +49,24 @@
 #include "helpers.h"
 
 #ifdef __BINDGEN__
+/* Where members of anonymous structures are: layout.rs compares it with where bindgen puts them. */
+#define OFFSET(name, type, member) const size_t OFFSET_##name = offsetof(struct type, member)
+OFFSET(POLICY_REJECT_MESSAGE, nla_policy, reject_message);
+OFFSET(POLICY_NESTED, nla_policy, nested_policy);
+OFFSET(POLICY_MASK, nla_policy, mask);
+OFFSET(POLICY_MIN, nla_policy, min);
+OFFSET(POLICY_MAX, nla_policy, max);
+OFFSET(OPS_DOIT, genl_split_ops, doit);
+OFFSET(OPS_START, genl_split_ops, start);
+OFFSET(OPS_DUMPIT, genl_split_ops, dumpit);
+OFFSET(CALLBACK_CTX, netlink_callback, ctx);
+OFFSET(DST_DEV, dst_entry, dev);
+OFFSET(SKB_NEXT, sk_buff, next);
+OFFSET(SKB_PREV, sk_buff, prev);
+OFFSET(SKB_DEV, sk_buff, dev);
+OFFSET(SKB_MARK, sk_buff, mark);
+OFFSET(SKB_HEADERS, sk_buff, headers);
+
 /*
  * Macros that bindgen cannot evaluate, as constants that it can. helpers.c checks the one that
  * had to be spelled out.

@@ -19,11 +19,11 @@ pub(crate) use {
 };
 
 use super::{
-    bindings,
+    bindings, layout,
     netdev::{Dev, Driver},
     once::{Claim, Claimed, HasStatic},
 };
-use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit, ptr};
+use core::{cell::UnsafeCell, marker::PhantomData, ptr};
 use kernel::{
     error::{from_result, to_result},
     prelude::*,
@@ -102,10 +102,9 @@ const fn max_of(policy: &[Policy]) -> u32 {
 ///
 /// # Invariants
 ///
-/// While somebody has the `claim` the C structures belong to the kernel.
+/// While somebody has the `claim` the C structure belongs to the kernel.
 pub(crate) struct Family<S: FamilyOps> {
     family: UnsafeCell<bindings::genl_family>,
-    ops: UnsafeCell<[bindings::genl_split_ops; 3]>,
     claim: Claim,
     _service: PhantomData<S>,
 }
@@ -117,51 +116,32 @@ impl<S: FamilyOps> Family<S> {
     const CONTEXT_FITS: () =
         assert!(size_of::<DumpContext>() <= size_of::<bindings::netlink_callback__bindgen_ty_1>());
 
+    /// The commands, which the kernel only reads.
+    const OPS: &'static [bindings::genl_split_ops; 3] = &{
+        const ADMIN: u32 = bindings::GENL_UNS_ADMIN_PERM;
+        let mut get: bindings::genl_split_ops = pin_init::zeroed();
+        get.cmd = S::GET;
+        get.flags = (ADMIN | bindings::GENL_CMD_CAP_DUMP) as u8;
+        get.policy = S::GET_POLICY.as_ptr().cast();
+        get.maxattr = max_of(S::GET_POLICY);
+        layout::set_dump(&mut get, Some(Self::start), Self::dump);
+        let mut set: bindings::genl_split_ops = pin_init::zeroed();
+        set.cmd = S::SET;
+        set.flags = (ADMIN | bindings::GENL_CMD_CAP_DO) as u8;
+        set.policy = S::SET_POLICY.as_ptr().cast();
+        set.maxattr = max_of(S::SET_POLICY);
+        layout::set_doit(&mut set, Self::doit);
+        let mut list: bindings::genl_split_ops = pin_init::zeroed();
+        list.cmd = S::LIST;
+        list.flags = (ADMIN | bindings::GENL_CMD_CAP_DUMP) as u8;
+        layout::set_dump(&mut list, None, Self::list);
+        [get, set, list]
+    };
+
     /// A family that is not registered.
     pub(crate) const fn new() -> Self {
         let () = Self::CONTEXT_FITS;
-        // SAFETY: All zeroes are valid: no functions, no commands.
-        let (mut family, mut get, mut set, mut list): (
-            bindings::genl_family,
-            bindings::genl_split_ops,
-            bindings::genl_split_ops,
-            bindings::genl_split_ops,
-        ) = unsafe {
-            (
-                MaybeUninit::zeroed().assume_init(),
-                MaybeUninit::zeroed().assume_init(),
-                MaybeUninit::zeroed().assume_init(),
-                MaybeUninit::zeroed().assume_init(),
-            )
-        };
-        get.cmd = S::GET;
-        get.flags = (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DUMP) as u8;
-        get.policy = S::GET_POLICY.as_ptr().cast();
-        get.maxattr = max_of(S::GET_POLICY);
-        get.__bindgen_anon_1.__bindgen_anon_2 =
-            bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_2 {
-                start: Some(Self::start),
-                dumpit: Some(Self::dump),
-                done: None,
-            };
-        set.cmd = S::SET;
-        set.flags = (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DO) as u8;
-        set.policy = S::SET_POLICY.as_ptr().cast();
-        set.maxattr = max_of(S::SET_POLICY);
-        set.__bindgen_anon_1.__bindgen_anon_1 =
-            bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_1 {
-                pre_doit: None,
-                doit: Some(Self::doit),
-                post_doit: None,
-            };
-        list.cmd = S::LIST;
-        list.flags = (bindings::GENL_UNS_ADMIN_PERM | bindings::GENL_CMD_CAP_DUMP) as u8;
-        list.__bindgen_anon_1.__bindgen_anon_2 =
-            bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_2 {
-                start: None,
-                dumpit: Some(Self::list),
-                done: None,
-            };
+        let mut family: bindings::genl_family = pin_init::zeroed();
         let name = S::NAME.to_bytes();
         let mut i = 0;
         while i < name.len() {
@@ -169,9 +149,10 @@ impl<S: FamilyOps> Family<S> {
             i += 1;
         }
         family.version = S::VERSION as u32;
+        family.split_ops = Self::OPS.as_ptr();
+        family.n_split_ops = Self::OPS.len() as u8;
         Self {
             family: UnsafeCell::new(family),
-            ops: UnsafeCell::new([get, set, list]),
             claim: Claim::new(),
             _service: PhantomData,
         }
@@ -186,8 +167,6 @@ impl<S: FamilyOps> Family<S> {
         unsafe {
             let family = this.family.get();
             (*family).module = module.as_ptr().cast();
-            (*family).split_ops = this.ops.get().cast();
-            (*family).n_split_ops = 3;
             (*family).set_netnsok(1);
             to_result(bindings::genl_register_family(family))?;
         }
@@ -212,7 +191,7 @@ impl<S: FamilyOps> Family<S> {
     unsafe fn context<'a>(cb: *mut bindings::netlink_callback) -> &'a mut DumpContext {
         // SAFETY: By the contract. The context is large enough, as was checked, and begins as
         // zeroes, which are a valid value.
-        unsafe { &mut *(&raw mut (*cb).__bindgen_anon_1).cast() }
+        unsafe { &mut *layout::dump_context(cb).cast() }
     }
 
     unsafe extern "C" fn start(cb: *mut bindings::netlink_callback) -> i32 {

@@ -26,7 +26,14 @@
     unsafe_op_in_unsafe_fn
 )]
 mod bindings {
+    use pin_init::{MaybeZeroable, Zeroable};
+
     include!(env!("WG_BINDINGS"));
+
+    // SAFETY: It is no more than its storage.
+    unsafe impl<Storage: Zeroable> Zeroable for __BindgenBitfieldUnit<Storage> {}
+    // SAFETY: It has no size.
+    unsafe impl<T> Zeroable for __BindgenUnionField<T> {}
 
     /// `enum netdev_tx`. An enum of C's has a type of its own for control-flow integrity; what bindgen
     /// makes of it, and what is transparent, has that of a number. A structure has the right one, and
@@ -82,6 +89,7 @@ pub(crate) mod genl;
 pub(crate) mod gro;
 pub(crate) mod gso;
 pub(crate) mod hashtable;
+mod layout;
 pub(crate) mod lock;
 pub(crate) mod mm;
 pub(crate) mod napi;

@@ -17,7 +17,6 @@ pub(crate) use {
 };
 
 use super::{bindings, net::Net, rcu, rtnl::Rtnl};
-use core::mem::MaybeUninit;
 use kernel::{prelude::*, str::CStr, types::Opaque};
 
 /// A `struct net_device`.
@@ -169,13 +168,10 @@ impl NetDevice {
         if !self.is_registered() {
             return None;
         }
-        let mut stats = MaybeUninit::<bindings::rtnl_link_stats64>::zeroed();
+        let mut stats: bindings::rtnl_link_stats64 = pin_init::zeroed();
         // SAFETY: As above. The statistics are there as long as the device is registered, which under
-        // RTNL it stays. The function fills in the structure, for which all zeroes are valid.
-        let stats = unsafe {
-            bindings::dev_get_stats(self.as_ptr(), stats.as_mut_ptr());
-            stats.assume_init()
-        };
+        // RTNL it stays.
+        unsafe { bindings::dev_get_stats(self.as_ptr(), &mut stats) };
         Some(LinkStats {
             rx_packets: stats.rx_packets,
             rx_bytes: stats.rx_bytes,

@@ -8,7 +8,7 @@ use super::{
     bindings,
     once::{Claim, Claimed, HasStatic},
 };
-use core::{cell::UnsafeCell, marker::PhantomData, mem::MaybeUninit};
+use core::{cell::UnsafeCell, marker::PhantomData};
 use kernel::{error::to_result, prelude::*};
 
 /// What is to be done then.
@@ -37,13 +37,8 @@ unsafe impl<E: NotifierEvents> Sync for Notifiers<E> {}
 impl<E: NotifierEvents> Notifiers<E> {
     /// Blocks that are not registered.
     pub(crate) const fn new() -> Self {
-        // SAFETY: All zeroes are valid: no function, no next block.
-        let (mut suspend, mut clone): (bindings::notifier_block, bindings::notifier_block) = unsafe {
-            (
-                MaybeUninit::zeroed().assume_init(),
-                MaybeUninit::zeroed().assume_init(),
-            )
-        };
+        let mut suspend: bindings::notifier_block = pin_init::zeroed();
+        let mut clone: bindings::notifier_block = pin_init::zeroed();
         suspend.notifier_call = Some(Self::suspend);
         clone.notifier_call = Some(Self::clone);
         Self {

@@ -11,7 +11,7 @@ mod slab;
 
 pub(crate) use {
     arc::{RcuArc, Ref, Shared},
-    pointer::{RcuBox, RcuPtr},
+    pointer::{RcuBox, RcuPtr, Retired},
     slab::{Slab, SlabGuard},
 };
 
@@ -68,10 +68,16 @@ pub(crate) unsafe trait BhDisabled: ReadSection {}
 // SAFETY: By the type invariant.
 unsafe impl BhDisabled for BhGuard {}
 
+/// Evidence that a grace period has passed: whoever was in a read section has seen what was done before
+/// that.
+#[derive(Clone, Copy)]
+pub(crate) struct GracePeriod(());
+
 /// Waits until every read section that is running now has ended.
-pub(crate) fn synchronize() {
+pub(crate) fn synchronize() -> GracePeriod {
     // SAFETY: Callers are in process context; the function checks so itself under lockdep.
     unsafe { bindings::synchronize_net() };
+    GracePeriod(())
 }
 
 /// Waits until every callback that was queued before has run.

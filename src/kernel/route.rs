@@ -8,6 +8,7 @@
 use super::{
     bindings,
     errno::{EAFNOSUPPORT, ENETUNREACH},
+    layout,
     rcu::BhGuard,
     skb::Skb,
     udp::UdpSocket,
@@ -15,7 +16,7 @@ use super::{
 use crate::judgement::Version;
 use core::{
     cell::UnsafeCell,
-    mem::{offset_of, ManuallyDrop, MaybeUninit},
+    mem::{offset_of, ManuallyDrop},
     net::{Ipv4Addr, Ipv6Addr},
     ptr::NonNull,
 };
@@ -106,8 +107,7 @@ impl Flow4 {
         ports: (u16, u16),
         mark: u32,
     ) -> Self {
-        // SAFETY: All zeroes are valid: plain data.
-        let mut flow: bindings::flowi4 = unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut flow: bindings::flowi4 = pin_init::zeroed();
         flow.saddr = be32(source);
         flow.daddr = be32(destination);
         flow.uli.ports.sport = ports.0.to_be();
@@ -136,8 +136,7 @@ impl Flow6 {
         scope: u32,
         mark: u32,
     ) -> Self {
-        // SAFETY: All zeroes are valid: plain data.
-        let mut flow: bindings::flowi6 = unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut flow: bindings::flowi6 = pin_init::zeroed();
         flow.saddr = in6(source);
         flow.daddr = in6(destination);
         flow.uli.ports.sport = ports.0.to_be();
@@ -188,7 +187,7 @@ impl Route4 {
         // SAFETY: A held route has a device. If it gets another one meanwhile, since that ends, the one
         // that it had stays up to the end of this read section.
         unsafe {
-            let dev = (&raw const (*self.0 .0.as_ptr()).__bindgen_anon_1.dev).read_volatile();
+            let dev = layout::dst_dev(self.0 .0.as_ptr()).read_volatile();
             (&raw const (*dev).ifindex).read_volatile()
         }
     }
@@ -314,11 +313,7 @@ impl UdpSocket {
                 dst,
                 self.as_ptr(),
                 skb,
-                (*skb)
-                    .__bindgen_anon_1
-                    .__bindgen_anon_1
-                    .__bindgen_anon_1
-                    .dev,
+                *layout::skb_dev(skb),
                 &flow.0.saddr,
                 &flow.0.daddr,
                 ds,
@@ -352,20 +347,14 @@ unsafe impl Sync for RouteCache {}
 impl RouteCache {
     /// An empty cache.
     pub(crate) fn new() -> Result<Self> {
-        let mut cache = MaybeUninit::<bindings::dst_cache>::zeroed();
-        // SAFETY: It is no more than a pointer to memory of each CPU and a time, so all zeroes are
-        // valid, and it may be moved.
-        // INVARIANT: It is initialised where this succeeds.
-        unsafe {
-            to_result(bindings::dst_cache_init(
-                cache.as_mut_ptr(),
-                bindings::GFP_KERNEL_FLAGS,
-            ))?;
-            Ok(Self {
-                cache: UnsafeCell::new(cache.assume_init()),
-                version: Version::V4,
-            })
-        }
+        let mut cache: bindings::dst_cache = pin_init::zeroed();
+        // SAFETY: It is no more than a pointer to memory of each CPU and a time, so it may be moved.
+        to_result(unsafe { bindings::dst_cache_init(&mut cache, bindings::GFP_KERNEL_FLAGS) })?;
+        // INVARIANT: It was initialised.
+        Ok(Self {
+            cache: UnsafeCell::new(cache),
+            version: Version::V4,
+        })
     }
 
     /// The cached route, if it is still good, whose source address `flow` gets.

@@ -14,7 +14,6 @@ use super::{
 use core::{
     cell::UnsafeCell,
     marker::PhantomData,
-    mem::MaybeUninit,
     ptr,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -58,9 +57,7 @@ unsafe impl<S: SysctlPath> Sync for NetSysctl<S> {}
 impl<S: SysctlPath> NetSysctl<S> {
     /// One that is not registered.
     pub(crate) const fn new() -> Self {
-        // SAFETY: All zeroes are valid: no functions.
-        let mut pernet: bindings::pernet_operations =
-            unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut pernet: bindings::pernet_operations = pin_init::zeroed();
         pernet.init = Some(Self::init);
         pernet.exit = Some(Self::exit);
         Self {

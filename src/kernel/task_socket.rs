@@ -15,7 +15,7 @@ use super::{
     sockaddr::SockAddr,
 };
 use crate::judgement::Version;
-use core::{mem::MaybeUninit, ptr, ptr::NonNull};
+use core::{ptr, ptr::NonNull};
 use kernel::{
     error::{from_err_ptr, to_result},
     prelude::*,
@@ -71,8 +71,8 @@ impl FilelessSocket {
     fn probe(&self) -> Result {
         let port = random::below(u16::MAX.into()).wrapping_add(1) as u16;
         let mut address = SockAddr::loopback(self.version, port);
-        // SAFETY: All zeroes are valid: no data, no control messages, no flags.
-        let mut message: bindings::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+        // No data, no control messages.
+        let mut message: bindings::msghdr = pin_init::zeroed();
         message.msg_name = address.as_mut_ptr();
         message.msg_namelen = address.len();
         message.msg_flags = bindings::MSG_PROBE | bindings::MSG_CONFIRM | bindings::MSG_DONTWAIT;

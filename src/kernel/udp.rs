@@ -18,7 +18,7 @@ use crate::{
     ip::UDP_HEADER_LEN,
     judgement::{Owner, Version},
 };
-use core::{mem::MaybeUninit, ptr, ptr::NonNull};
+use core::{ptr, ptr::NonNull};
 use kernel::{error::to_result, prelude::*};
 
 /// A driver whose tunnels run over UDP.
@@ -77,8 +77,8 @@ impl UdpSocket {
     }
 
     fn bind_kernel(net: &Net, version: Version, port: u16) -> Result<Self> {
-        // SAFETY: All zeroes are a valid configuration: any address, any port, any device.
-        let mut config: bindings::udp_port_cfg = unsafe { MaybeUninit::zeroed().assume_init() };
+        // Any address, any port, any device.
+        let mut config: bindings::udp_port_cfg = pin_init::zeroed();
         config.family = net::family_of(version) as u8;
         config.local_udp_port = port.to_be();
         match version {
@@ -234,9 +234,7 @@ impl<D: Receiver> Sockets<D> {
 
     /// Makes a tunnel socket of the device's of one that is bound.
     fn listen(&self, net: &Net, socket: &UdpSocket) {
-        // SAFETY: All zeroes are valid: no functions but the ones set here.
-        let mut tunnel: bindings::udp_tunnel_sock_cfg =
-            unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut tunnel: bindings::udp_tunnel_sock_cfg = pin_init::zeroed();
         tunnel.sk_user_data = (&raw const *self.dev).cast_mut().cast();
         tunnel.encap_type = 1;
         // SAFETY: The socket is bound and not set up yet; the functions fit the data.

@@ -12,7 +12,6 @@ use super::{
 };
 use core::{
     marker::{PhantomData, PhantomPinned},
-    mem::MaybeUninit,
     ptr,
     sync::atomic::{fence, AtomicPtr, AtomicU32, Ordering},
 };
@@ -105,10 +104,9 @@ impl<T: HasWaiter> Waiter<T> {
     /// One that waits for nothing.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            // SAFETY: The slot is valid while the closure runs; all zeroes are valid: no function, in
-            // no queue.
+            // SAFETY: The slot is valid while the closure runs.
             entry <- Opaque::ffi_init(|slot: *mut bindings::wait_queue_entry| unsafe {
-                slot.write(MaybeUninit::zeroed().assume_init());
+                slot.write(pin_init::zeroed());
                 (*slot).flags = bindings::WQ_FLAG_EXCLUSIVE;
                 (*slot).func = Some(Self::wake);
             }),

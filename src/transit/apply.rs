@@ -130,7 +130,7 @@ impl New {
         if let Some(transit) = self.transit {
             // Packets leave by the new sockets from here on; the old ones are closed when nobody is
             // sending by them, and deliver what they receive up to then.
-            drop(dev.transit.swap(Some(transit)).wait());
+            drop(dev.transit.swap(config, Some(transit)).wait());
         }
         match (&self.sockets, plan.sockets) {
             (Some(sockets), _) => note_sockets(dev, rtnl, config, sockets),

@@ -4,8 +4,7 @@
 //!
 //! C header: `include/net/netlink.h`.
 
-use crate::kernel::bindings;
-use core::mem::MaybeUninit;
+use crate::kernel::{bindings, layout};
 
 /// What an attribute must look like. The kernel checks requests against it before we see them.
 #[repr(transparent)]
@@ -16,8 +15,7 @@ unsafe impl Sync for Policy {}
 
 impl Policy {
     const fn plain(kind: u32, len: u16) -> Self {
-        // SAFETY: All zeroes are valid: a policy that accepts nothing.
-        let mut policy: bindings::nla_policy = unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut policy: bindings::nla_policy = pin_init::zeroed();
         policy.type_ = kind as u8;
         policy.len = len;
         Self(policy)
@@ -29,7 +27,7 @@ impl Policy {
     }
 
     const fn with_message(mut self, message: &'static core::ffi::CStr) -> Self {
-        self.0.__bindgen_anon_1.reject_message = message.as_ptr().cast();
+        layout::set_reject_message(&mut self.0, message.as_ptr().cast());
         self
     }
 
@@ -62,7 +60,7 @@ impl Policy {
     pub(crate) const fn flags(mask: u32) -> Self {
         let mut policy = Self::u32();
         policy.0.validation_type = bindings::nla_policy_validation_NLA_VALIDATE_MASK as u8;
-        policy.0.__bindgen_anon_1.mask = mask;
+        layout::set_mask(&mut policy.0, mask);
         policy
     }
 
@@ -70,8 +68,7 @@ impl Policy {
     pub(crate) const fn exact(len: u16) -> Self {
         let mut policy = Self::plain(bindings::NLA_BINARY, len);
         // The range is one of lengths. `len` is not looked at then.
-        policy.0.__bindgen_anon_1.__bindgen_anon_1.min = len as i16;
-        policy.0.__bindgen_anon_1.__bindgen_anon_1.max = len as i16;
+        layout::set_range(&mut policy.0, len as i16, len as i16);
         policy.0.validation_type = bindings::nla_policy_validation_NLA_VALIDATE_RANGE as u8;
         policy
     }
@@ -80,7 +77,7 @@ impl Policy {
     pub(crate) const fn at_least(len: u16) -> Self {
         let mut policy = Self::plain(bindings::NLA_BINARY, 0);
         policy.0.validation_type = bindings::nla_policy_validation_NLA_VALIDATE_MIN as u8;
-        policy.0.__bindgen_anon_1.__bindgen_anon_1.min = len as i16;
+        layout::set_range(&mut policy.0, len as i16, 0);
         policy
     }
 
@@ -92,7 +89,7 @@ impl Policy {
     /// A list of attribute sets.
     pub(crate) const fn list_of(sets: &'static [Policy]) -> Self {
         let mut policy = Self::plain(bindings::NLA_NESTED_ARRAY, (sets.len() - 1) as u16);
-        policy.0.__bindgen_anon_1.nested_policy = sets.as_ptr().cast();
+        layout::set_nested(&mut policy.0, sets.as_ptr().cast());
         policy
     }
 }

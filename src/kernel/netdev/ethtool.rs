@@ -6,12 +6,10 @@
 
 use super::{Dev, Driver};
 use crate::kernel::{bindings, errno::EOPNOTSUPP, rtnl::Rtnl};
-use core::mem::MaybeUninit;
 
 /// The operations by which the kernel gets at the flag of a `D`.
 pub(super) const fn ops<D: Driver>() -> bindings::ethtool_ops {
-    // SAFETY: All zeroes are valid: no functions, no flags.
-    let mut ops: bindings::ethtool_ops = unsafe { MaybeUninit::zeroed().assume_init() };
+    let mut ops: bindings::ethtool_ops = pin_init::zeroed();
     ops.get_sset_count = Some(count::<D>);
     ops.get_strings = Some(names::<D>);
     ops.get_priv_flags = Some(flags::<D>);

@@ -28,15 +28,16 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// While somebody has the `claim` the C structures belong to the kernel. `devices` begins a
+/// While somebody has the `claim` the C structures in cells belong to the kernel. `devices` begins a
 /// list, linked by `next`, of all devices of the kind that are not destroyed; it changes under
 /// RTNL.
 pub(crate) struct RtnlLinkOps<D: Driver> {
     link: UnsafeCell<bindings::rtnl_link_ops>,
-    ops: UnsafeCell<bindings::net_device_ops>,
     pernet: UnsafeCell<bindings::pernet_operations>,
-    devtype: UnsafeCell<bindings::device_type>,
-    ethtool: UnsafeCell<bindings::ethtool_ops>,
+    // What the kernel only reads. The addresses are those that are here, once for all.
+    ops: &'static bindings::net_device_ops,
+    devtype: &'static bindings::device_type,
+    ethtool: &'static bindings::ethtool_ops,
     devices: AtomicPtr<Dev<D>>,
     claim: Claim,
 }
@@ -45,22 +46,24 @@ pub(crate) struct RtnlLinkOps<D: Driver> {
 unsafe impl<D: Driver> Sync for RtnlLinkOps<D> {}
 
 impl<D: Driver> RtnlLinkOps<D> {
+    const OPS: &'static bindings::net_device_ops = &{
+        let mut ops: bindings::net_device_ops = pin_init::zeroed();
+        ops.ndo_open = Some(Self::open);
+        ops.ndo_stop = Some(Self::stop);
+        ops.ndo_start_xmit = Some(Self::xmit);
+        ops
+    };
+    const DEVTYPE: &'static bindings::device_type = &{
+        let mut devtype: bindings::device_type = pin_init::zeroed();
+        devtype.name = D::KIND.as_ptr().cast();
+        devtype
+    };
+    const ETHTOOL: &'static bindings::ethtool_ops = &ethtool::ops::<D>();
+
     /// A kind that is not registered.
     pub(crate) const fn new() -> Self {
-        // SAFETY: All of these are valid if zero: null pointers, no functions, empty lists.
-        let (mut link, mut ops, mut pernet, mut devtype): (
-            bindings::rtnl_link_ops,
-            bindings::net_device_ops,
-            bindings::pernet_operations,
-            bindings::device_type,
-        ) = unsafe {
-            (
-                MaybeUninit::zeroed().assume_init(),
-                MaybeUninit::zeroed().assume_init(),
-                MaybeUninit::zeroed().assume_init(),
-                MaybeUninit::zeroed().assume_init(),
-            )
-        };
+        let mut link: bindings::rtnl_link_ops = pin_init::zeroed();
+        let mut pernet: bindings::pernet_operations = pin_init::zeroed();
         // Where the kernel puts a private part is good enough for this one.
         const {
             let align = align_of::<Dev<D>>();
@@ -71,17 +74,13 @@ impl<D: Driver> RtnlLinkOps<D> {
         link.priv_size = size_of::<Dev<D>>();
         link.setup = Some(Self::setup);
         link.newlink = Some(Self::newlink);
-        ops.ndo_open = Some(Self::open);
-        ops.ndo_stop = Some(Self::stop);
-        ops.ndo_start_xmit = Some(Self::xmit);
         pernet.exit_rtnl = Some(Self::exit_rtnl);
-        devtype.name = D::KIND.as_ptr().cast();
         Self {
             link: UnsafeCell::new(link),
-            ops: UnsafeCell::new(ops),
             pernet: UnsafeCell::new(pernet),
-            devtype: UnsafeCell::new(devtype),
-            ethtool: UnsafeCell::new(ethtool::ops::<D>()),
+            ops: Self::OPS,
+            devtype: Self::DEVTYPE,
+            ethtool: Self::ETHTOOL,
             devices: AtomicPtr::new(ptr::null_mut()),
             claim: Claim::new(),
         }
@@ -89,7 +88,7 @@ impl<D: Driver> RtnlLinkOps<D> {
 
     /// The address of the operations, by which devices of the kind are told from others.
     pub(super) fn netdev_ops(&self) -> *const bindings::net_device_ops {
-        self.ops.get()
+        self.ops
     }
 
     /// Makes the kind known to the kernel until the result is dropped. `EBUSY`: it is.
@@ -148,11 +147,11 @@ impl<D: Driver> RtnlLinkOps<D> {
         // SAFETY: The device was allocated just now and is nobody else's yet.
         unsafe {
             bindings::wg_set_lltx(dev);
-            bindings::wg_set_devtype(dev, kind.devtype.get());
+            bindings::wg_set_devtype(dev, kind.devtype);
             bindings::wg_netif_keep_dst(dev);
             let dev = &mut *dev;
-            dev.netdev_ops = kind.ops.get();
-            dev.ethtool_ops = kind.ethtool.get();
+            dev.netdev_ops = kind.ops;
+            dev.ethtool_ops = kind.ethtool;
             dev.header_ops = &raw const bindings::ip_tunnel_header_ops;
             dev.hard_header_len = 0;
             dev.addr_len = 0;

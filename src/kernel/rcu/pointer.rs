@@ -4,7 +4,7 @@
 //!
 //! C header: `include/linux/rcupdate.h`.
 
-use super::{arc::Inner, synchronize, RcuArc, ReadSection, Ref, Shared};
+use super::{arc::Inner, synchronize, GracePeriod, RcuArc, ReadSection, Ref, Shared};
 use core::{
     marker::PhantomData,
     ptr::{self, NonNull},
@@ -124,16 +124,24 @@ impl<T> Drop for RcuBox<T> {
 pub(crate) struct Retired<T>(*mut T, PhantomData<KBox<T>>);
 
 impl<T> Retired<T> {
+    /// Waits for a grace period, whether there is content or not, and gives that back.
+    pub(crate) fn synchronize(self) -> (Option<KBox<T>>, GracePeriod) {
+        let this = core::mem::ManuallyDrop::new(self);
+        let waited = synchronize();
+        let content = NonNull::new(this.0).map(|content| {
+            // SAFETY: The pointer came out of a `RcuBox`, which owned it; no new reader can find it,
+            // and the old ones have just ended.
+            unsafe { KBox::from_raw(content.as_ptr()) }
+        });
+        (content, waited)
+    }
+
     /// Waits for the readers and gives the content back.
     pub(crate) fn wait(self) -> Option<KBox<T>> {
-        let this = core::mem::ManuallyDrop::new(self);
-        if this.0.is_null() {
+        if self.0.is_null() {
             return None;
         }
-        synchronize();
-        // SAFETY: The pointer came out of a `RcuBox`, which owned it; no new reader can find it,
-        // and the old ones have just ended.
-        Some(unsafe { KBox::from_raw(this.0) })
+        self.synchronize().0
     }
 }
 
