@@ -11,6 +11,7 @@ import netlink as nl
 import packets
 import world
 from house import HERE, PEER
+from noise import UDP_SEGMENT
 from tap import check, scenario
 
 
@@ -264,6 +265,39 @@ def over_ipv6():
         peer.send_train(messages)
         arrives(peer, inbox, "all but a foreign one", [n for n in range(20) if n != 3],
                 in_order=False)
+    inbox.close()
+
+
+@scenario
+def spliced():
+    """Pages of a file that are sent to the device's port stay as they are"""
+    inbox = house.Inbox()
+    path = "/tmp/spliced"
+    with house.peer() as peer:
+        size = len(house.inner(peer, 0, size=1000))
+        for what, forge, segment, expected in (
+                ("a train of what nobody sealed", True, size, []),
+                ("a train of true messages", False, size, list(range(8))),
+                ("one message that nobody sealed", True, 0, []),
+                ("one true message", False, 0, [0])):
+            messages = train(peer, range(8 if segment else 1), size=1000)
+            data = b"".join(flip(message) if forge else message for message in messages)
+            with open(path, "wb") as file:
+                file.write(data)
+            peer.sock.setsockopt(17, UDP_SEGMENT, segment)
+            with open(path, "rb") as file:
+                out, into = os.pipe()
+                left = len(data)
+                while left:
+                    left -= os.splice(file.fileno(), into, left)
+                    os.splice(out, peer.sock.fileno(), len(data), flags=4 if left else 0)
+                os.close(out)
+                os.close(into)
+            peer.sock.setsockopt(17, UDP_SEGMENT, 0)
+            came = inbox.numbers(peer)
+            with open(path, "rb") as file:
+                check(file.read() == data, f"the file is as it was: {what}")
+            check(came == expected, f"and delivered is only what is authentic: {what}", came)
     inbox.close()
 
 
