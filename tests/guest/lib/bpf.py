@@ -98,6 +98,11 @@ def unless(conditions, otherwise, then):
     return code + otherwise
 
 
+def drops_longer(length):
+    """Drops packets that are longer."""
+    return load(2, 1, 0) + _insn(0xb5, 2, off=2, imm=length) + returns(0) + returns(1)
+
+
 def drops_address(place, family, address):
     """Drops packets with an address at a place, SOURCE or DESTINATION, of their IP header."""
     offset, size = place[family]
