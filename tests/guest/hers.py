@@ -18,6 +18,7 @@ import who  # noqa: E402, F401
 import lasting  # noqa: E402, F401
 import view  # noqa: E402, F401
 import amounts  # noqa: E402, F401
+import trains  # noqa: E402, F401
 
 house.build()
 tap.run()

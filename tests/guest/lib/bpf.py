@@ -15,15 +15,15 @@ PROG_LOAD, PROG_ATTACH, PROG_DETACH, LINK_CREATE = 5, 8, 9, 28
 ALLOW_MULTI = 2
 
 # Types of programs
-CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR = 8, 9, 18
+CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, PROG_XDP = 8, 9, 18, 6
 # Where they are attached
-INGRESS, EGRESS, SOCK_CREATE = 0, 1, 2
+INGRESS, EGRESS, SOCK_CREATE, XDP = 0, 1, 2, 37
 BIND = {4: 8, 6: 9}
 CONNECT = {4: 10, 6: 11}
 POST_BIND = {4: 12, 6: 13}
 SENDMSG = {4: 14, 6: 15}
 
-_TYPES = {INGRESS: CGROUP_SKB, EGRESS: CGROUP_SKB, SOCK_CREATE: CGROUP_SOCK,
+_TYPES = {INGRESS: CGROUP_SKB, EGRESS: CGROUP_SKB, SOCK_CREATE: CGROUP_SOCK, XDP: PROG_XDP,
           **dict.fromkeys(POST_BIND.values(), CGROUP_SOCK),
           **dict.fromkeys((*BIND.values(), *CONNECT.values(), *SENDMSG.values()),
                           CGROUP_SOCK_ADDR)}
@@ -96,6 +96,11 @@ def unless(conditions, otherwise, then):
         # 0x56: a jump over all that follows if the lower halves are not equal
         code = loading + _insn(0x56, 2, off=len(code) // 8, imm=word) + code
     return code + otherwise
+
+
+def drops_longer(length):
+    """Drops packets that are longer."""
+    return load(2, 1, 0) + _insn(0xb5, 2, off=2, imm=length) + returns(0) + returns(1)
 
 
 def drops_address(place, family, address):

@@ -57,6 +57,11 @@ def run(before_each=None):
         except Exception:  # the next scenario may still have something to tell
             check(False, f"{function.__name__} runs to its end", traceback.format_exc())
         note(f"({time.monotonic() - start:.1f} s)")
+    end()
+
+
+def end():
+    """Says how it went, and exits."""
     if not _done:
         check(False, "there is something to do")
     note(f"{_done - _failed} of {_done} as they should be")
