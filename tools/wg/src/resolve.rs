@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Looking up host names and services with the system's resolver.
 
-use crate::error::{describe, quote, warn, Failure, Result};
+use crate::error::{describe, escape, quote, say, warn, Failure, Result};
 use crate::model::DeviceChange;
 use crate::value::{Endpoint, Port};
 use crate::zone::{self, Wanted, Zones};
@@ -111,7 +111,9 @@ impl Lookups {
         zones: &Wanted<'_>,
     ) -> Result<()> {
         for (lookup, line) in self.list {
-            let place = file.map_or(String::new(), |file| format!("{file}:{line}: "));
+            let place = file.map_or(String::new(), |file| {
+                format!("{}:{line}: ", escape(file.as_bytes()))
+            });
             let address = match lookup.target {
                 Target::ListenPort => ask(None, &lookup.service, libc::AI_PASSIVE)
                     .map_err(|error| Failed::Lookup(error).tell(&lookup, &place))?,
@@ -213,18 +215,21 @@ fn retry(
         };
         let permanent = matches!(
             error.kind(),
-            LookupErrorKind::NoName | LookupErrorKind::NoData | LookupErrorKind::Fail
+            LookupErrorKind::NoName
+                | LookupErrorKind::NoData
+                | LookupErrorKind::Fail
+                | LookupErrorKind::Service
         );
         if permanent || retries == Some(0) {
             return Err(Failed::Lookup(error));
         }
         retries = retries.map(|left| left - 1);
-        eprintln!(
+        say(format_args!(
             "{place}{}: {}. Trying again in {:.2} seconds...",
             explain(error),
             lookup.what(),
             pause.as_secs_f64()
-        );
+        ));
         sleep(pause);
         pause = (pause * 6 / 5).min(LONGEST);
     }
