@@ -135,7 +135,8 @@ installed := 755:target/release/wg:bin/wg \
 part = $(word $1,$(subst :, ,$2))
 places := $(foreach i,$(installed),$(call part,3,$i))
 # The kernel that wireguard.ko was built for, and where modules of others go.
-built_for = $(firstword $(shell PATH=$$PATH:/usr/sbin:/sbin modinfo -F vermagic wireguard.ko))
+MODINFO = PATH=$$PATH:/usr/sbin:/sbin modinfo
+built_for = $(firstword $(shell $(MODINFO) -F vermagic wireguard.ko))
 ifneq ($(KERNEL),)
 module-uninstall: built_for = $(KERNEL)
 endif
@@ -161,6 +162,7 @@ uninstall: ## remove what "make install" put there
 .PHONY: module-install
 module-install: ## wireguard.ko, to the kernel that it was built for
 	@[ -e wireguard.ko ] || { echo "there is no wireguard.ko yet; make it with: make module" >&2; exit 1; }
+	@[ -n "$(built_for)" ] || { echo "modinfo, of the package kmod, has to tell which kernel it is for" >&2; exit 1; }
 	@install -D -m 644 wireguard.ko "$(DESTDIR)$(module_dir)/wireguard.ko"
 	@strip --strip-debug "$(DESTDIR)$(module_dir)/wireguard.ko" # as the kernel's own: 3 MB less
 	@$(depmod)

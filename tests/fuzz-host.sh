@@ -22,6 +22,7 @@ runs=(
 	handshake:1000
 	message:100000
 	replay:20000
+	rootless_files:20000
 	timers:200
 	wg_config:20000
 	wg_reply:200000

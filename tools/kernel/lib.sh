@@ -10,6 +10,8 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=${CACHE:-$top/.cache}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
+# shellcheck source=tools/kernel/cache.sh
+. "$top/tools/kernel/cache.sh"
 
 suite=trixie
 
@@ -75,22 +77,25 @@ need_host() {
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
 
-	local install=(apt-get install --no-install-recommends -y "${missing[@]}")
+	# A fresh machine may be updating itself, which takes minutes.
+	local install=(apt-get -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3
+		install --no-install-recommends -y "${missing[@]}")
 	[ "$(id -u)" = 0 ] || die "this machine lacks: ${missing[*]}" \
 		"install with: sudo ${install[*]}"
 	command -v apt-get >/dev/null || die "this machine lacks: ${missing[*]}"
 	note "installing on this machine: ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	# apt does not wait for another one of its kind.
-	exec 7>"$cache/host-packages.lock"
-	flock 7
+	lock 7 "$cache/host-packages.lock"
 	if ! "${install[@]}" >"$cache/host-packages.log" 2>&1; then
 		# A fresh machine has no package lists, or old ones.
-		quietly "$cache/host-packages.log" apt-get update
+		quietly "$cache/host-packages.log" apt-get -o Acquire::Retries=3 update
 		quietly "$cache/host-packages.log" "${install[@]}"
 	fi
 	exec 7>&-
 }
+
+claim "$cache"
 
 # --- the archive ------------------------------------------------------------
 
@@ -106,6 +111,10 @@ mirror() {
 	uri=$(apt-get indextargets --format '$(ORIGIN)/$(LABEL) $(COMPONENT) $(REPO_URI)' \
 		"Created-By: Packages" 2>/dev/null |
 		awk '$1 == "Debian/Debian" && $2 == "main" { print $3; exit }')
+	# Elsewhere "main" is another archive.
+	[ -n "$uri" ] || grep -qsx 'ID=debian' /etc/os-release ||
+		die "this machine is not Debian, so its apt knows no Debian mirror" \
+			"set DEBIAN_MIRROR to the address of one"
 	[ -n "$uri" ] || uri=$(apt-get indextargets \
 		--format '$(RELEASE) $(COMPONENT) $(REPO_URI)' "Created-By: Packages" 2>/dev/null |
 		awk '$2 == "main" && $1 !~ /security/ { print $3; exit }')
@@ -230,12 +239,19 @@ new_root() {
 # files as the caller knows them. The mounts are in a namespace of their own
 # and go with the command, however it ends.
 in_root() {
-	local dir=$1
+	local dir=$1 proxies
 	shift
+	mapfile -t proxies < <(proxies)
 	"${as_root_mount[@]}" bash -c '
 		set -euo pipefail
 		dir=$1 here=$2
 		shift 2
+		proxies=()
+		while [ "$1" != -- ]; do
+			proxies+=("$1")
+			shift
+		done
+		shift
 		n=$1
 		shift
 		mount --rbind /proc "$dir/proc"
@@ -253,7 +269,7 @@ in_root() {
 		fi
 		exec chroot "$dir" /usr/bin/env -i HOME=/root LANG=C.UTF-8 \
 			PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
-			DEBIAN_FRONTEND=noninteractive \
+			DEBIAN_FRONTEND=noninteractive "${proxies[@]}" \
 			/bin/sh -c '\''cd "$1" && shift && exec "$@"'\'' - "$here" "$@"
-	' - "$dir" "$top" 2 "$top" "$cache" "$@"
+	' - "$dir" "$top" "${proxies[@]}" -- 2 "$top" "$cache" "$@"
 }

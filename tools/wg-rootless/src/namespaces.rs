@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Namespaces: making them, and entering those of another process.
 
+use crate::members::{Identity, Inside};
 use nix::sched::{unshare, CloneFlags};
 use rustix::mount::{mount_change, MountPropagationFlags};
 use rustix::process::{getegid, geteuid, pidfd_open, Pid, PidfdFlags};
@@ -10,7 +11,6 @@ use rustix::thread::{
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use wg::error::{Failure, Result};
 
 /// Gets what it takes to make the other namespaces: by a user namespace in
@@ -53,6 +53,12 @@ pub fn leave() -> Result<()> {
             &errno.into(),
         )
     })
+}
+
+/// Lets the command listen on all ports, as far as the network is its own.
+/// Where that is refused it is no reason to stop.
+pub fn allow_low_ports() {
+    let _ = fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 }
 
 /// Lets the command ping without capabilities, as most distributions let
@@ -119,6 +125,44 @@ impl Target {
         })
     }
 
+    /// Enters all of its namespaces that make up a tunnel's inside. The folder
+    /// that this process is in stays the same, by its name.
+    pub fn enter_all(&self) -> Result<()> {
+        let folder = std::env::current_dir();
+        let mut kinds = ThreadNameSpaceType::NETWORK | ThreadNameSpaceType::MOUNT;
+        if !self.shares("user") {
+            kinds |= ThreadNameSpaceType::USER;
+        }
+        self.enter(kinds).map_err(|errno| {
+            let what = format!("Unable to enter the tunnel of process {}", self.pid);
+            let failure = Failure::os(what, &errno.into());
+            match errno {
+                rustix::io::Errno::PERM => {
+                    failure.and("From inside of a tunnel no tunnel can be entered.")
+                }
+                _ => failure,
+            }
+        })?;
+        folder
+            .and_then(std::env::set_current_dir)
+            .map_err(|error| Failure::os("Unable to go to the current folder inside", &error))
+    }
+
+    /// Becomes somebody who may make files in its user namespace, if this user
+    /// is nobody in there.
+    pub fn become_somebody() {
+        const OVERFLOW: u32 = 65534;
+        if geteuid().as_raw() == OVERFLOW {
+            let _ = rustix::thread::set_thread_gid(rustix::process::Gid::ROOT);
+            let _ = rustix::thread::set_thread_uid(rustix::process::Uid::ROOT);
+        }
+    }
+
+    /// Whether it still is in these namespaces.
+    pub fn is_inside(&self, inside: &Inside) -> bool {
+        Inside::of(&self.pid.to_string()).is_ok_and(|found| found == *inside)
+    }
+
     /// Enters its mount namespace; false if that is the one of this process.
     pub fn enter_mounts(&self) -> Result<bool> {
         if self.shares("mnt") {
@@ -142,12 +186,9 @@ impl Target {
 
     /// Whether the process and this one are in the same namespace.
     fn shares(&self, kind: &str) -> bool {
-        let identity = |pid: &str| {
-            let data = fs::metadata(format!("/proc/{pid}/ns/{kind}")).ok()?;
-            Some((data.dev(), data.ino()))
-        };
-        let own = identity("self");
-        own.is_some() && own == identity(&self.pid.to_string())
+        let own = Identity::of("self", kind);
+        let its = Identity::of(&self.pid.to_string(), kind);
+        matches!((own, its), (Ok(own), Ok(its)) if own == its)
     }
 }
 

@@ -3,9 +3,11 @@
 //! the namespace itself, and the proof that its owner lets the user send there.
 
 use rustix::io::Errno;
-use rustix::net::{ipproto, socket_with, AddressFamily, SocketFlags, SocketType};
+use rustix::net::sockopt::{ip_mtu, ipv6_mtu};
+use rustix::net::{connect, ipproto, socket_with, AddressFamily, SocketFlags, SocketType};
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use wg::error::{Failure, Result};
 use wg::transit::{Credentials, Found};
@@ -60,6 +62,29 @@ impl Outside {
     /// Whether the kernel has IPv6 at all.
     pub fn has_ipv6(&self) -> bool {
         self.v6.is_some()
+    }
+
+    /// A socket that is still outside, whatever namespace this process is in now.
+    pub fn socket_to(&self, address: &SocketAddr) -> Option<&OwnedFd> {
+        match address {
+            SocketAddr::V4(_) => Some(&self.v4),
+            SocketAddr::V6(_) => self.v6.as_ref(),
+        }
+    }
+}
+
+/// The largest packet on the way to an address, as far as this machine knows.
+/// None if there is no way. Nothing is sent. To be asked outside.
+pub fn path_mtu(address: &SocketAddr) -> Option<u32> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = udp(family).ok()?;
+    connect(&socket, address).ok()?;
+    match address {
+        SocketAddr::V4(_) => ip_mtu(&socket).ok(),
+        SocketAddr::V6(_) => ipv6_mtu(&socket).ok(),
     }
 }
 

@@ -8,20 +8,20 @@ use std::fs;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wg::config::{self, Mistake, QUICK_WORDS};
-use wg::error::{quote, warn, Failure, Result};
-use wg::input::read_file;
-use wg::model::DeviceChange;
+use wg::error::{escape, quote, warn, Failure, Result};
+use wg::input::{read_file, read_key};
+use wg::model::{DeviceChange, PeerChange};
 use wg::resolve::Lookups;
-use wg::value::is_space;
 use wg::zone::{Wanted, Zones};
-use zeroize::Zeroizing;
 
 /// Smaller than this, a link has no IPv6.
-const IPV6_MIN_MTU: u32 = 1280;
+pub const IPV6_MIN_MTU: u32 = 1280;
 /// Where routes are that need no rule.
-const MAIN_TABLE: u32 = 254;
+pub const MAIN_TABLE: u32 = 254;
+/// How many servers the C library asks.
+const SERVERS_ASKED: usize = 3;
 
 /// What a file asks for.
 #[derive(Debug)]
@@ -30,9 +30,9 @@ pub struct File {
     pub change: DeviceChange,
     /// Addresses of the interface.
     pub addresses: Vec<IpNet>,
-    /// Unless the resolver is to stay as it is.
-    pub dns: Option<Dns>,
-    /// Unless the kernel is to choose.
+    /// Name servers and domains; there may be none.
+    pub dns: Dns,
+    /// Unless it is to be found out.
     pub mtu: Option<u32>,
     /// Where routes go.
     pub table: Table,
@@ -47,62 +47,173 @@ pub enum Table {
     Number(u32),
 }
 
+impl Table {
+    /// Reads what wg-quick and ip-route(8) take.
+    pub fn parse(text: &str) -> std::result::Result<Self, String> {
+        let number = match text {
+            "off" => return Ok(Self::Off),
+            "" | "auto" | "main" => Some(MAIN_TABLE),
+            "default" => Some(253),
+            "local" => Some(255),
+            _ => match text.strip_prefix("0x") {
+                Some(hex) => u32::from_str_radix(hex, 16).ok(),
+                None => text.parse().ok(),
+            },
+        };
+        number
+            .filter(|&number| number > 0)
+            .map(Self::Number)
+            .ok_or_else(|| {
+                format!(
+                    "{} is not `auto', `off' or the number of a table",
+                    quote(text.as_bytes())
+                )
+            })
+    }
+}
+
+impl Table {
+    /// Tells where such a table has no use.
+    fn warn(self, file: &[u8]) {
+        const ADVICE: &str = "nothing is routed into the tunnel; --table auto makes the routes";
+        let file = escape(file);
+        match self {
+            Self::Off => warn(format_args!(
+                "{file}: with `Table = off', and since commands in the file are not run, {ADVICE}"
+            )),
+            Self::Number(MAIN_TABLE) => {}
+            Self::Number(number) => warn(format_args!(
+                "{file}: no rule leads to table {number}, so {ADVICE}"
+            )),
+        }
+    }
+}
+
+/// What on the command line takes the place of something in the file.
+#[derive(Debug, Default)]
+pub struct Instead {
+    /// Name servers and domains.
+    pub dns: Option<Dns>,
+    /// Where routes go.
+    pub table: Option<Table>,
+    /// A file with the private key.
+    pub private_key: Option<PathBuf>,
+}
+
+/// How often a name is asked for that is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// As wg(8) does.
+    Needed,
+    /// Once.
+    Once,
+}
+
 /// Reads a file, and looks up the names in it.
-pub fn read(path: &Path) -> Result<File> {
+pub fn read(path: &Path, instead: Instead) -> Result<File> {
     let name = path.as_os_str().as_bytes();
     let text = read_file(name)?;
-    let shown = path.to_string_lossy();
-    // A pipe is nobody else's.
-    if fs::metadata(path).is_ok_and(|data| data.is_file() && data.mode() & 0o004 != 0) {
+    if others_can_read(path) {
         warn(format_args!("{} can be read by everybody", quote(name)));
     }
     let parsed = parse(&text).map_err(|mistake| mistake.tell(name))?;
     drop(text);
     for warning in &parsed.warnings {
-        warn(format_args!("{shown}:{warning}"));
+        warn(format_args!("{}:{warning}", escape(name)));
     }
     let mut file = parsed.file;
-    if file.change.private_key.is_none() {
-        return Err(Failure::new(format!(
-            "{}: there is no PrivateKey under [Interface]",
-            quote(name)
-        )));
+    if let Some(from) = instead.private_key {
+        let key = read_key("--private-key", from.as_os_str().as_bytes())?;
+        file.change.private_key = Some(key);
     }
+    if file.change.private_key.is_none() {
+        return Err(no_key(name, parsed.hook_sets_key));
+    }
+    if let Some(dns) = instead.dns {
+        file.dns = dns;
+    }
+    match (instead.table, file.table) {
+        (Some(table), _) => file.table = table,
+        (None, table) => table.warn(name),
+    }
+    if file.dns.servers.len() > SERVERS_ASKED {
+        warn(format_args!(
+            "of {} name servers the C library asks the first {SERVERS_ASKED}",
+            file.dns.servers.len()
+        ));
+    }
+    look_up(&mut file.change, path, parsed.lookups)?;
+    Ok(file)
+}
+
+/// Reads where the endpoints of a file's peers are now, and nothing else.
+pub fn read_names(path: &Path, names: Names) -> Result<Vec<PeerChange>> {
+    let name = path.as_os_str().as_bytes();
+    let text = read_file(name)?;
+    let mut parsed = parse(&text).map_err(|mistake| mistake.tell(name))?;
+    let change = &mut parsed.file.change;
+    if names == Names::Once {
+        parsed.lookups.ask_once();
+    }
+    look_up(change, path, parsed.lookups)?;
+    Ok(std::mem::take(&mut change.peers))
+}
+
+fn look_up(change: &mut DeviceChange, path: &Path, lookups: Lookups) -> Result<()> {
     // The sockets of the tunnel are to stay in this netns.
     let zones = Wanted::known(Zones::Own);
-    parsed.lookups.run(&mut file.change, Some(&shown), &zones)?;
-    Ok(file)
+    lookups.run(change, Some(&path.to_string_lossy()), &zones)
+}
+
+fn no_key(name: &[u8], hook: Option<usize>) -> Failure {
+    let failure = Failure::new(format!(
+        "{}: there is no PrivateKey under [Interface]",
+        quote(name)
+    ));
+    let Some(line) = hook else {
+        return failure;
+    };
+    failure
+        .and(format!(
+            "Line {line} is to set it, but such commands are not run here. Give the key with"
+        ))
+        .and("    --private-key FILE   or, with bash,   --private-key <(COMMAND)")
+}
+
+/// Whether everybody may read the file, and reach it in its folder. A pipe is
+/// nobody else's.
+fn others_can_read(path: &Path) -> bool {
+    let mode = |path: &Path| fs::metadata(path).map(|data| data.mode()).unwrap_or(0);
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    fs::metadata(path).is_ok_and(|data| data.is_file())
+        && mode(path) & 0o004 != 0
+        && mode(folder) & 0o001 != 0
 }
 
 /// A file, parsed.
 #[derive(Debug)]
-struct Parsed {
-    file: File,
-    lookups: Lookups,
+pub struct Parsed {
+    /// What it asks for.
+    pub file: File,
+    /// What has to be looked up.
+    pub lookups: Lookups,
     /// What is odd about it, each with its line.
-    warnings: Vec<String>,
+    pub warnings: Vec<String>,
+    /// The line of a command that would set the key.
+    pub hook_sets_key: Option<usize>,
 }
 
-fn parse(text: &[u8]) -> std::result::Result<Parsed, Mistake> {
+/// Parses a whole file.
+pub fn parse(text: &[u8]) -> std::result::Result<Parsed, Mistake> {
     let mut reader = Reader::default();
-    // The same file less the lines that wg does not know. It is never longer,
-    // so no copy of a key is left behind by growth.
-    let mut rest = Zeroizing::new(Vec::with_capacity(text.len() + 1));
-    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
-        reader.line = index + 1;
-        let taken = reader.take(line).map_err(|reason| Mistake {
-            line: index + 1,
-            reason,
-        })?;
-        if !taken {
-            rest.extend_from_slice(line);
-        }
-        rest.push(b'\n');
-    }
+    let mut take = |word: &[u8], value: &[u8], line: usize| reader.take(word, value, line);
+    let config = config::parse_with(text, config::Mode::Append, &mut take)?;
     reader.finish()?;
-    let config = config::parse(&rest, config::Mode::Append)?;
-    let mut warnings = reader.warnings;
-    warnings.extend(config.warnings);
+    let mut warnings = config.warnings;
+    warnings.extend(reader.about_hooks());
     Ok(Parsed {
         file: File {
             change: config.change,
@@ -113,44 +224,34 @@ fn parse(text: &[u8]) -> std::result::Result<Parsed, Mistake> {
         },
         lookups: config.lookups,
         warnings,
+        hook_sets_key: reader.hook_sets_key,
     })
 }
 
 #[derive(Default)]
 struct Reader {
-    line: usize,
-    in_interface: bool,
     addresses: Vec<IpNet>,
-    dns: Option<Dns>,
+    dns: Dns,
     mtu: Option<u32>,
     mtu_line: usize,
     table: Option<Table>,
-    warnings: Vec<String>,
+    /// Lines of words that are not obeyed.
+    hooks: Vec<(usize, &'static str)>,
+    hook_sets_key: Option<usize>,
 }
 
 impl Reader {
-    /// Takes a line if it is not one for wg.
-    fn take(&mut self, line: &[u8]) -> std::result::Result<bool, String> {
-        let end = line.iter().position(|&byte| byte == b'#');
-        let line = &line[..end.unwrap_or(line.len())];
-        let mut code = Zeroizing::new(Vec::with_capacity(line.len()));
-        code.extend(
-            line.iter()
-                .copied()
-                .filter(|&byte| !is_space(byte))
-                .take_while(|&byte| byte != b'='),
-        );
-        if code.first() == Some(&b'[') {
-            self.in_interface = code.eq_ignore_ascii_case(b"[Interface]");
-            return Ok(false);
-        }
-        let is = |word: &&&str| code.eq_ignore_ascii_case(word.as_bytes());
-        if !self.in_interface {
-            return Ok(false);
-        }
+    /// Takes a setting if it is not one for wg.
+    fn take(
+        &mut self,
+        word: &[u8],
+        value: &[u8],
+        line: usize,
+    ) -> std::result::Result<bool, String> {
+        let is = |known: &&&str| word.eq_ignore_ascii_case(known.as_bytes());
         if ["TransitNetns", "TransitCredentials"]
             .iter()
-            .any(|word| is(&word))
+            .any(|known| is(&known))
         {
             return Err(
                 "wg-rootless moves the sockets by itself, to where it is started: \
@@ -161,59 +262,65 @@ impl Reader {
         let Some(word) = QUICK_WORDS.iter().find(is) else {
             return Ok(false);
         };
-        let Some(equals) = line.iter().position(|&byte| byte == b'=') else {
-            return Err("there is no `=' in this line; a line is `Word = value'".into());
-        };
-        self.word(word, line[equals + 1..].trim_ascii())
+        self.word(word, value, line)
             .map_err(|reason| format!("{word}: {reason}"))?;
         Ok(true)
     }
 
-    fn word(&mut self, word: &str, value: &[u8]) -> std::result::Result<(), String> {
-        let wrong = |wanted: &str| format!("{} is not {wanted}", quote(value));
-        let text = std::str::from_utf8(value).map_err(|_| wrong("text"))?;
+    fn word(
+        &mut self,
+        word: &'static str,
+        value: &[u8],
+        line: usize,
+    ) -> std::result::Result<(), String> {
+        let text = std::str::from_utf8(value)
+            .map_err(|_| format!("{} is not text", quote(value)))
+            .map(str::trim);
         match word {
             "Address" => {
-                for entry in entries(text) {
+                for entry in entries(text?) {
                     self.addresses.push(address(entry)?);
                 }
             }
-            "DNS" => {
-                let dns = self.dns.get_or_insert_with(Dns::default);
-                for entry in entries(text) {
-                    match entry.parse::<IpAddr>() {
-                        Ok(server) => dns.servers.push(server),
-                        Err(_) if is_domain(entry) => dns.search.push(entry.to_owned()),
-                        Err(_) => {
-                            return Err(format!(
-                                "{} is neither the address of a server nor a domain",
-                                quote(entry.as_bytes())
-                            ))
-                        }
-                    }
-                }
-            }
+            "DNS" => self.dns.add(text?)?,
             "MTU" => {
+                let text = text?;
                 let mtu = text.parse().ok().filter(|mtu| (1..=65535).contains(mtu));
-                self.mtu = Some(mtu.ok_or_else(|| wrong("a number of bytes up to 65535"))?);
-                self.mtu_line = self.line;
+                if mtu.is_none() && !matches!(text, "" | "auto") {
+                    return Err(format!(
+                        "{} is not a number of bytes up to 65535",
+                        quote(value)
+                    ));
+                }
+                self.mtu = mtu;
+                self.mtu_line = line;
             }
-            "Table" => {
-                self.table = Some(match text {
-                    "off" => Table::Off,
-                    "auto" => Table::Number(MAIN_TABLE),
-                    _ => match text.parse() {
-                        Ok(number) if number > 0 => Table::Number(number),
-                        _ => return Err(wrong("`auto', `off' or the number of a table")),
-                    },
-                });
+            "Table" => self.table = Some(Table::parse(text?)?),
+            "SaveConfig" if value.eq_ignore_ascii_case(b"false") => {}
+            // Commands are written for root, and for the machine's own network.
+            _ => {
+                let sets = |word: &str| {
+                    value
+                        .windows(word.len())
+                        .any(|part| part == word.as_bytes())
+                };
+                if sets("private-key") && self.hook_sets_key.is_none() {
+                    self.hook_sets_key = Some(line);
+                }
+                self.hooks.push((line, word));
             }
-            // Hooks are written for root, and for the machine's own network.
-            _ => self
-                .warnings
-                .push(format!("{}: {word} is left out", self.line)),
         }
         Ok(())
+    }
+
+    /// One warning about all lines that are not obeyed.
+    fn about_hooks(&self) -> Option<String> {
+        let mut words: Vec<_> = self.hooks.iter().map(|(_, word)| *word).collect();
+        words.sort_unstable();
+        words.dedup();
+        let (line, _) = self.hooks.first()?;
+        let verb = if words.len() == 1 { "is" } else { "are" };
+        Some(format!("{line}: {} {verb} left out", words.join(", ")))
     }
 
     /// Checks what only makes sense together.
@@ -229,9 +336,9 @@ impl Reader {
     }
 }
 
-fn entries(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',')
-        .map(str::trim)
+/// The entries of a list, with commas or spaces between them as for wg-quick.
+pub fn entries(list: &str) -> impl Iterator<Item = &str> {
+    list.split(|c: char| c == ',' || c.is_ascii_whitespace())
         .filter(|entry| !entry.is_empty())
 }
 
@@ -240,14 +347,6 @@ fn address(text: &str) -> std::result::Result<IpNet, String> {
     text.parse()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| format!("{} is not ADDRESS/BITS", quote(text.as_bytes())))
-}
-
-fn is_domain(text: &str) -> bool {
-    text.len() < 254
-        && text.contains(|c: char| c.is_ascii_alphabetic())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 #[cfg(test)]
@@ -277,25 +376,21 @@ mod tests {
         let file = parsed.file;
         let addresses: Vec<_> = file.addresses.iter().map(IpNet::to_string).collect();
         assert_eq!(addresses, ["10.9.0.2/24", "fd09::2/64", "192.0.2.1/32"]);
-        let dns = file.dns.unwrap();
-        assert_eq!(dns.servers.len(), 2);
-        assert_eq!(dns.search, ["home.example", "corp.example"]);
+        assert_eq!(file.dns.servers, ["10.9.0.1", "fd09::1"]);
+        assert_eq!(file.dns.search, ["home.example", "corp.example"]);
         assert_eq!(file.mtu, Some(1400));
         assert_eq!(file.table, Table::Number(51820));
         assert_eq!(file.change.listen_port, Some(7));
         assert_eq!(file.change.peers.len(), 1);
         assert_eq!(parsed.lookups.len(), 1);
-        assert_eq!(
-            parsed.warnings,
-            ["11: PostUp is left out", "12: SaveConfig is left out"]
-        );
+        assert_eq!(parsed.warnings, ["11: PostUp, SaveConfig are left out"]);
     }
 
     #[test]
     fn what_is_not_said() {
         let parsed = good(&format!("[Interface]\nPrivateKey={KEY}"));
         let file = parsed.file;
-        assert_eq!((file.dns, file.mtu), (None, None));
+        assert_eq!((file.dns, file.mtu), (Dns::default(), None));
         assert_eq!(file.table, Table::Number(MAIN_TABLE));
         // Nothing that would need a right, or reset what is not there.
         assert_eq!((file.change.listen_port, file.change.fwmark), (None, None));
@@ -306,8 +401,43 @@ mod tests {
     fn tables() {
         let table = |word: &str| good(&format!("[Interface]\nTable={word}")).file.table;
         assert_eq!(table("off"), Table::Off);
-        assert_eq!(table("auto"), Table::Number(254));
-        assert_eq!(table("1000"), Table::Number(1000));
+        for (word, number) in [
+            ("auto", 254),
+            ("", 254),
+            ("main", 254),
+            ("default", 253),
+            ("local", 255),
+            ("1000", 1000),
+            ("0x3e8", 1000),
+        ] {
+            assert_eq!(table(word), Table::Number(number), "{word}");
+        }
+    }
+
+    #[test]
+    fn files_as_people_have_them() {
+        let file = good(
+            "[Interface]\nAddress = 10.0.0.2/24 fd00::2/64,\t10.0.0.3\nDNS = 1.1.1.1 fe80::1%wg0 , a.example\n\
+             MTU =\nTable =\nDNS =\nMTU = auto\nSaveConfig = false\nAddress =\n",
+        );
+        assert!(file.warnings.is_empty());
+        let file = file.file;
+        assert_eq!(file.addresses.len(), 3);
+        assert_eq!(file.dns.servers, ["1.1.1.1", "fe80::1%wg0"]);
+        assert_eq!(file.dns.search, ["a.example"]);
+        assert_eq!(file.mtu, None);
+        assert_eq!(file.table, Table::Number(MAIN_TABLE));
+    }
+
+    #[test]
+    fn a_command_that_sets_the_key_is_noticed() {
+        let parsed = good("[Interface]\nPreUp = true\nPostUp = wg set %i private-key <(pass wg)\n");
+        assert_eq!(parsed.hook_sets_key, Some(3));
+        assert_eq!(
+            good("[Interface]\nPostUp = iptables -A x").hook_sets_key,
+            None
+        );
+        assert_eq!(parsed.warnings, ["2: PostUp, PreUp are left out"]);
     }
 
     #[test]
@@ -320,11 +450,13 @@ mod tests {
             ),
             ("[Interface]\nAddress=x", 2, "`x' is not ADDRESS/BITS"),
             ("[Interface]\nDNS=1.2.3", 2, "`1.2.3' is neither"),
-            ("[Interface]\nDNS=a b", 2, "`a b' is neither"),
+            ("[Interface]\nDNS=a !b", 2, "`!b' is neither"),
+            ("[Interface]\nDNS=1.1.1.1%x", 2, "`1.1.1.1%x' is neither"),
+            ("[Interface]\nDNS=fe80::1%a/b", 2, "is neither"),
             ("[Interface]\nMTU=big", 2, "`big' is not a number of bytes"),
             ("[Interface]\nMTU=0", 2, "`0' is not a number of bytes"),
             ("[Interface]\nAddress=fd00::1\nMTU=1000", 3, "at least 1280"),
-            ("[Interface]\nTable=main", 2, "`auto', `off' or the number"),
+            ("[Interface]\nTable=0", 2, "`auto', `off' or the number"),
             ("[Interface]\nDNS", 2, "no `='"),
             ("[Interface]\nTransitNetns=1", 2, "by itself"),
             ("[Interface]\ntransitcredentials = 3,4", 2, "by itself"),

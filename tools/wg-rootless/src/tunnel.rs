@@ -2,7 +2,7 @@
 //! The interface: made, configured, with addresses and routes.
 
 use crate::outside::Outside;
-use crate::quick::{File, Table};
+use crate::quick::{File, Table, MAIN_TABLE};
 use crate::refused;
 use crate::rtnetlink::Rtnetlink;
 use ipnet::IpNet;
@@ -41,10 +41,10 @@ impl Drop for Link {
 
 /// Makes the interface in the current namespace, with its sockets outside.
 /// The keys are wiped when this is done.
-pub fn bring_up(name: &str, mut file: File, outside: &Outside) -> Result<Link> {
+pub fn bring_up(name: &str, mtu: u32, mut file: File, outside: &Outside) -> Result<Link> {
     let mut netlink = Rtnetlink::open()?;
     netlink
-        .add_wireguard(name, file.mtu)
+        .add_wireguard(name, Some(mtu))
         .map_err(|refused| no_interface(name, &refused))?;
     let mut link = Link {
         index: index_of(name)?,
@@ -58,15 +58,71 @@ pub fn bring_up(name: &str, mut file: File, outside: &Outside) -> Result<Link> {
     for warning in warnings {
         warn(warning);
     }
-    add_addresses(&mut link, &mut file.addresses, outside)?;
+    let mut left_out = LeftOut::default();
+    if !outside.has_ipv6() {
+        left_out.reason = Some("this kernel has no IPv6");
+    }
+    add_addresses(&mut link, &mut file.addresses, &mut left_out)?;
     link.netlink
         .up(link.index)
         .map_err(|refused| not_up(name, &file.change, &refused))?;
-    add_routes(&mut link, &file, outside)?;
+    add_routes(&mut link, &file, &mut left_out)?;
+    left_out.tell();
     Ok(link)
 }
 
-fn index_of(name: &str) -> Result<u32> {
+/// What there is of IPv6 in a file, where IPv6 is not possible.
+#[derive(Default)]
+pub struct LeftOut {
+    reason: Option<&'static str>,
+    what: Vec<IpNet>,
+}
+
+impl LeftOut {
+    /// Does something about an address, unless it is one of IPv6 and those are
+    /// left out. Whether it was done.
+    pub fn or(
+        &mut self,
+        network: IpNet,
+        what: &str,
+        act: impl FnOnce() -> std::result::Result<(), Refused>,
+    ) -> Result<bool> {
+        let is_v6 = matches!(network, IpNet::V6(_));
+        if !(is_v6 && self.reason.is_some()) {
+            match act() {
+                Ok(()) => return Ok(true),
+                // So the kernel says where disable_ipv6 is set, and only there.
+                Err(reason) if is_v6 && reason.errno == libc::EACCES => {
+                    self.reason = Some("IPv6 is switched off here");
+                }
+                Err(reason) => {
+                    let failure = refused(format_args!("Unable to add {what} {network}"), &reason);
+                    return Err(match reason.errno {
+                        libc::EEXIST => failure.and("There is another way to it already."),
+                        _ => failure,
+                    });
+                }
+            }
+        }
+        self.what.push(network);
+        Ok(false)
+    }
+
+    /// Tells what was left out.
+    pub fn tell(&self) {
+        let list: Vec<_> = self.what.iter().map(IpNet::to_string).collect();
+        let verb = if list.len() == 1 { "is" } else { "are" };
+        if let (Some(reason), false) = (self.reason, list.is_empty()) {
+            warn(format_args!(
+                "{} {verb} left out: {reason}",
+                list.join(", ")
+            ));
+        }
+    }
+}
+
+/// The number of an interface.
+pub fn index_of(name: &str) -> Result<u32> {
     socket(AddressFamily::UNIX, SocketType::DGRAM, None)
         .map_err(io::Error::from)
         .and_then(|fd| Ok(name_to_index(fd, name)?))
@@ -74,52 +130,49 @@ fn index_of(name: &str) -> Result<u32> {
 }
 
 /// Leaves those that were added in `addresses`.
-fn add_addresses(link: &mut Link, addresses: &mut Vec<IpNet>, outside: &Outside) -> Result<()> {
-    addresses.retain(|address| {
-        let possible = outside.has_ipv6() || matches!(address, IpNet::V4(_));
-        if !possible {
-            warn(format_args!(
-                "{address} is left out: this kernel has no IPv6"
-            ));
-        }
-        possible
-    });
+fn add_addresses(link: &mut Link, addresses: &mut Vec<IpNet>, out: &mut LeftOut) -> Result<()> {
+    let mut added = Vec::new();
     for &address in &*addresses {
-        link.netlink
-            .add_address(link.index, address)
-            .map_err(|reason| {
-                refused(format_args!("Unable to add the address {address}"), &reason)
-            })?;
+        if out.or(address, "the address", || {
+            link.netlink.add_address(link.index, address)
+        })? {
+            added.push(address);
+        }
+    }
+    *addresses = added;
+    Ok(())
+}
+
+fn add_routes(link: &mut Link, file: &File, out: &mut LeftOut) -> Result<()> {
+    for (network, table) in routes(file) {
+        out.or(network, "a route to", || {
+            link.netlink.add_route(link.index, network, table)
+        })?;
     }
     Ok(())
 }
 
-fn add_routes(link: &mut Link, file: &File, outside: &Outside) -> Result<()> {
+/// The routes that a file asks for, and the table that they go to.
+pub fn routes(file: &File) -> Vec<(IpNet, u32)> {
     let Table::Number(table) = file.table else {
-        return Ok(());
+        return Vec::new();
     };
-    // The kernel has routes to these already.
-    let on_link: BTreeSet<IpNet> = file.addresses.iter().map(IpNet::trunc).collect();
-    for network in networks(&file.change) {
-        let possible = outside.has_ipv6() || matches!(network, IpNet::V4(_));
-        if !possible || on_link.contains(&network) {
-            continue;
-        }
-        link.netlink
-            .add_route(link.index, network, table)
-            .map_err(|reason| {
-                let failure = refused(format_args!("Unable to add a route to {network}"), &reason);
-                match reason.errno {
-                    libc::EEXIST => failure.and("There is another way to it already."),
-                    _ => failure,
-                }
-            })?;
-    }
-    Ok(())
+    // The kernel has routes to these already, if it has any.
+    let on_link: BTreeSet<IpNet> = file
+        .addresses
+        .iter()
+        .filter(|address| table == MAIN_TABLE && address.prefix_len() > 0)
+        .map(IpNet::trunc)
+        .collect();
+    let networks = networks(&file.change).into_iter();
+    networks
+        .filter(|network| !on_link.contains(network))
+        .map(|network| (network, table))
+        .collect()
 }
 
 /// All that any peer may send and receive.
-fn networks(change: &DeviceChange) -> BTreeSet<IpNet> {
+pub fn networks(change: &DeviceChange) -> BTreeSet<IpNet> {
     let ranges = change.peers.iter().flat_map(|peer| &peer.allowed_ips);
     ranges
         .filter(|range| !range.remove)
@@ -194,6 +247,53 @@ mod tests {
             found,
             ["0.0.0.0/0", "10.0.0.0/8", "192.0.2.1/32", "fd00::/64"]
         );
+    }
+
+    #[test]
+    fn routes_that_the_kernel_has_are_left_to_it() {
+        let routes = |text: &str| -> Vec<String> {
+            let text = format!(
+                "[Interface]\n{text}\n[Peer]\nPublicKey=YtYKSMZRJK7ip74EWf2hnFeYvLPO5VaEalH4wIqDOCY=\n\
+                 AllowedIPs=10.0.0.0/24,0.0.0.0/0"
+            );
+            let file = crate::quick::parse(text.as_bytes()).unwrap().file;
+            let found = super::routes(&file).into_iter();
+            found
+                .map(|(network, table)| format!("{network} {table}"))
+                .collect()
+        };
+        assert_eq!(routes("Address=10.0.0.2/24"), ["0.0.0.0/0 254"]);
+        assert_eq!(
+            routes("Address=10.0.0.2/0"),
+            ["0.0.0.0/0 254", "10.0.0.0/24 254"]
+        );
+        assert_eq!(
+            routes("Address=10.0.0.2/24\nTable=7"),
+            ["0.0.0.0/0 7", "10.0.0.0/24 7"]
+        );
+        assert!(routes("Table=off").is_empty());
+    }
+
+    #[test]
+    fn ipv6_that_is_switched_off_is_left_out() {
+        let net = |text: &str| text.parse::<IpNet>().unwrap();
+        let refuse = |errno| move || Err(Refused::errno(errno));
+        let mut out = LeftOut::default();
+        assert!(out.or(net("10.0.0.1/8"), "x", || Ok(())).unwrap());
+        assert!(out
+            .or(net("10.0.0.1/8"), "x", refuse(libc::EACCES))
+            .is_err());
+        assert!(!out
+            .or(net("fd00::1/64"), "x", refuse(libc::EACCES))
+            .unwrap());
+        // After that nothing is tried.
+        assert!(!out.or(net("fd00::2/64"), "x", || panic!()).unwrap());
+        assert_eq!(out.what.len(), 2);
+        let mut out = LeftOut::default();
+        let failure = out
+            .or(net("::/0"), "a route to", refuse(libc::EEXIST))
+            .unwrap_err();
+        assert!(failure.lines[0].contains("a route to ::/0"));
     }
 
     #[test]

@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # Completion of wg(8) for bash.
 
+# Not by compgen -W, which expands its words: whoever may name interfaces could
+# have a shell run things. What is put into the line is quoted as well.
 _wg_words() {
-	mapfile -t COMPREPLY < <(compgen -W "$1" -- "$2")
+	local word words
+	COMPREPLY=()
+	read -r -d '' -a words <<<"$1"
+	for word in "${words[@]}"; do
+		[[ $word != "$2"* ]] || COMPREPLY+=("$(printf %q "$word")")
+	done
 }
 
 _wg_files() {

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Configuration files.
 //!
-//! The format is the one of wg(8): white space counts nowhere, `#` begins a
-//! comment, words are recognised in any case. What stands twice overrides,
-//! except for `AllowedIPs`, which adds up.
+//! Lines are those of [`crate::lines`]; words are recognised in any case. What
+//! stands twice overrides, except for `AllowedIPs`, which adds up.
 
-use crate::error::{quote, warn, Failure};
+use crate::error::{escape, quote, warn, Failure};
 use crate::key::{base64_complaint, PublicKey, SecretKey};
+use crate::lines::{lines, Kind, Line};
 use crate::model::{DeviceChange, PeerChange};
 use crate::resolve::{Lookup, Lookups};
 use crate::transit::{Credentials, TransitNetns};
-use crate::value::{self, is_space};
-use zeroize::Zeroizing;
+use crate::value;
 
 /// How a file is to be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +41,23 @@ pub struct Mistake {
     pub reason: String,
 }
 
+/// Takes a setting under `[Interface]` that is none of wg's: word, value with
+/// its spaces, number of the line. False if it is unknown there too.
+pub type TakeOther<'a> = &'a mut dyn FnMut(&[u8], &[u8], usize) -> Result<bool, String>;
+
 /// Parses a whole file.
 pub fn parse(text: &[u8], mode: Mode) -> Result<Config, Mistake> {
+    parse_with(text, mode, &mut |_, _, _| Ok(false))
+}
+
+/// Parses a whole file in which there are other settings as well. `take` is
+/// asked first.
+pub fn parse_with(text: &[u8], mode: Mode, take: TakeOther<'_>) -> Result<Config, Mistake> {
     let mut parser = Parser::new(mode);
-    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
-        parser.line = index + 1;
-        parser.read_line(line).map_err(|reason| Mistake {
-            line: index + 1,
+    for (number, line) in lines(text) {
+        parser.line = number;
+        parser.read_line(&line, take).map_err(|reason| Mistake {
+            line: number,
             reason,
         })?;
     }
@@ -71,7 +80,7 @@ impl Config {
     /// Prints the warnings, with the name of the file.
     pub fn report_warnings(&self, file: &str) {
         for warning in &self.warnings {
-            warn(format_args!("{file}:{warning}"));
+            warn(format_args!("{}:{warning}", escape(file.as_bytes())));
         }
     }
 }
@@ -159,41 +168,17 @@ impl Parser {
         self.first_keyless = self.first_keyless.or(keyless);
     }
 
-    fn read_line(&mut self, raw: &[u8]) -> Result<(), String> {
-        let end = raw
-            .iter()
-            .position(|&byte| matches!(byte, b'#' | 0))
-            .unwrap_or(raw.len());
-        let raw = &raw[..end];
-        let mut line = Zeroizing::new(Vec::with_capacity(raw.len()));
-        line.extend(raw.iter().copied().filter(|&byte| !is_space(byte)));
-        if line.is_empty() {
-            return Ok(());
-        }
-        if line.eq_ignore_ascii_case(b"[Interface]") {
-            self.section = Section::Interface;
-            self.end_peer();
-            return Ok(());
-        }
-        if line.eq_ignore_ascii_case(b"[Peer]") {
-            self.section = Section::Peer;
-            self.end_peer();
-            self.keyless = Some(self.line);
-            let mut peer = PeerChange::new(PublicKey([0; 32]));
-            peer.replace_allowed_ips = true;
-            self.config.change.peers.push(peer);
-            return Ok(());
-        }
-        if line[0] == b'[' {
-            return Err(format!(
-                "there is no section {}; sections are [Interface] and [Peer]",
-                quote(&line)
-            ));
-        }
-        let Some(equals) = line.iter().position(|&byte| byte == b'=') else {
-            return Err("there is no `=' in this line; a line is `Word = value'".into());
+    fn read_line(&mut self, line: &Line<'_>, take: TakeOther<'_>) -> Result<(), String> {
+        let (word, text) = match line.kind() {
+            Kind::Empty => return Ok(()),
+            Kind::Section(name) => return self.begin_section(name),
+            Kind::Setting(word, text) => (word, text),
+            Kind::Other => return Err(line.complaint().into()),
         };
-        let (word, text) = (&line[..equals], &line[equals + 1..]);
+        let spaced = line.spaced_value();
+        if self.section == Section::Interface && take(word, spaced, self.line)? {
+            return Ok(());
+        }
         let known = match self.section {
             Section::None => {
                 return Err(format!(
@@ -212,16 +197,31 @@ impl Parser {
                 "{known}: there is no value; leave the line out instead"
             ));
         }
-        // Nothing else may have spaces in it, but a path may.
-        let spaced = raw
-            .iter()
-            .position(|&byte| byte == b'=')
-            .map_or(&[][..], |equals| raw[equals + 1..].trim_ascii());
         match self.section {
             Section::Peer => self.peer_word(known, text),
             _ => self.interface_word(known, text, spaced),
         }
         .map_err(|reason| format!("{known}: {reason}"))
+    }
+
+    fn begin_section(&mut self, name: &[u8]) -> Result<(), String> {
+        if name.eq_ignore_ascii_case(b"[Interface]") {
+            self.section = Section::Interface;
+            self.end_peer();
+        } else if name.eq_ignore_ascii_case(b"[Peer]") {
+            self.section = Section::Peer;
+            self.end_peer();
+            self.keyless = Some(self.line);
+            let mut peer = PeerChange::new(PublicKey([0; 32]));
+            peer.replace_allowed_ips = true;
+            self.config.change.peers.push(peer);
+        } else {
+            return Err(format!(
+                "there is no section {}; sections are [Interface] and [Peer]",
+                quote(name)
+            ));
+        }
+        Ok(())
     }
 
     fn interface_word(&mut self, word: &str, text: &[u8], spaced: &[u8]) -> Result<(), String> {
@@ -233,6 +233,7 @@ impl Parser {
                 self.config.lookups.add(lookup, self.line);
             }
             "FwMark" => change.fwmark = Some(value::fwmark(text)?),
+            // Nothing else may have spaces in it, but a path may.
             "TransitNetns" => change.transit_netns = Some(TransitNetns::parse(spaced)?),
             _ => change.credentials = Some(Credentials::parse(text)?),
         }

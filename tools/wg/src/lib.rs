@@ -19,6 +19,7 @@ pub mod format;
 pub mod input;
 pub mod kernel;
 pub mod key;
+pub mod lines;
 pub mod links;
 pub mod model;
 pub mod netlink;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The display of `wg show` for people.
 
+use crate::error::escape;
 use crate::format::{ago, bytes, duration, Endpoint, Ip};
 use crate::key::SecretKey;
 use crate::model::{Device, Peer};
@@ -44,9 +45,11 @@ impl Pretty {
     pub fn print(self, out: &mut impl Write, device: &Device) -> io::Result<()> {
         let p = self.paint;
         let (reset, bold, green) = (p.reset(), p.bold(), p.green());
-        write!(out, "{reset}{green}{bold}interface{reset}: {green}")?;
-        out.write_all(&device.name)?;
-        writeln!(out, "{reset}")?;
+        let name = escape(&device.name);
+        writeln!(
+            out,
+            "{reset}{green}{bold}interface{reset}: {green}{name}{reset}"
+        )?;
         if let Some(key) = &device.public_key {
             self.item(out, "public key", key)?;
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Looking up host names and services with the system's resolver.
 
-use crate::error::{describe, quote, warn, Failure, Result};
+use crate::error::{describe, escape, quote, say, warn, Failure, Result};
 use crate::model::DeviceChange;
 use crate::value::{Endpoint, Port};
 use crate::zone::{self, Wanted, Zones};
@@ -29,6 +29,8 @@ pub struct Lookup {
 #[derive(Debug, Default)]
 pub struct Lookups {
     list: Vec<(Lookup, usize)>,
+    /// Whether nothing is asked twice, whatever the environment says.
+    once: bool,
 }
 
 impl Lookup {
@@ -91,6 +93,11 @@ impl Lookups {
         self.list.extend(lookup.map(|lookup| (lookup, line)));
     }
 
+    /// Does not ask again where there is no answer.
+    pub fn ask_once(&mut self) {
+        self.once = true;
+    }
+
     /// Whether there is nothing to look up.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -111,11 +118,13 @@ impl Lookups {
         zones: &Wanted<'_>,
     ) -> Result<()> {
         for (lookup, line) in self.list {
-            let place = file.map_or(String::new(), |file| format!("{file}:{line}: "));
+            let place = file.map_or(String::new(), |file| {
+                format!("{}:{line}: ", escape(file.as_bytes()))
+            });
             let address = match lookup.target {
                 Target::ListenPort => ask(None, &lookup.service, libc::AI_PASSIVE)
                     .map_err(|error| Failed::Lookup(error).tell(&lookup, &place))?,
-                Target::Endpoint { .. } => endpoint(&lookup, &place, zones)
+                Target::Endpoint { .. } => endpoint(&lookup, &place, zones, self.once)
                     .map_err(|failed| failed.tell(&lookup, &place))?,
             };
             if let Some(number) = oversized(&lookup.service) {
@@ -171,21 +180,22 @@ fn endpoint(
     lookup: &Lookup,
     place: &str,
     wanted: &Wanted<'_>,
+    once: bool,
 ) -> std::result::Result<SocketAddr, Failed> {
     let host = lookup.host.as_deref();
     if let Some((ip, zone)) = host.and_then(zone::split) {
         let zones = wanted.get().map_err(Failed::Device)?;
         if matches!(zones, Zones::Own) {
-            return retry(host, lookup, place);
+            return retry(host, lookup, place, once);
         }
         let scope = zones.scope(ip, zone).map_err(Failed::Zone)?;
-        let mut address = retry(Some(&ip.to_string()), lookup, place)?;
+        let mut address = retry(Some(&ip.to_string()), lookup, place, once)?;
         if let SocketAddr::V6(v6) = &mut address {
             v6.set_scope_id(scope);
         }
         return Ok(address);
     }
-    let address = retry(host, lookup, place)?;
+    let address = retry(host, lookup, place, once)?;
     // Names of the local link have one of our interfaces behind them.
     let here = zone::scope_of(&address) != 0;
     if here && !matches!(wanted.get().map_err(Failed::Device)?, Zones::Own) {
@@ -202,9 +212,10 @@ fn retry(
     host: Option<&str>,
     lookup: &Lookup,
     place: &str,
+    once: bool,
 ) -> std::result::Result<SocketAddr, Failed> {
     const LONGEST: Duration = Duration::from_secs(20);
-    let mut retries = retries_wanted()?;
+    let mut retries = if once { Some(0) } else { retries_wanted()? };
     let mut pause = Duration::from_secs(1);
     loop {
         let error = match ask(host, &lookup.service, 0) {
@@ -213,18 +224,21 @@ fn retry(
         };
         let permanent = matches!(
             error.kind(),
-            LookupErrorKind::NoName | LookupErrorKind::NoData | LookupErrorKind::Fail
+            LookupErrorKind::NoName
+                | LookupErrorKind::NoData
+                | LookupErrorKind::Fail
+                | LookupErrorKind::Service
         );
         if permanent || retries == Some(0) {
             return Err(Failed::Lookup(error));
         }
         retries = retries.map(|left| left - 1);
-        eprintln!(
+        say(format_args!(
             "{place}{}: {}. Trying again in {:.2} seconds...",
             explain(error),
             lookup.what(),
             pause.as_secs_f64()
-        );
+        ));
         sleep(pause);
         pause = (pause * 6 / 5).min(LONGEST);
     }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The words about the transit netns: which one, and with what credentials.
 
-use crate::error::{describe, quote, Failure, Result};
+use crate::error::{describe, escape, quote, Failure, Result};
 use crate::model::Device;
 use crate::netns;
 use crate::uapi::NETNSA_NSID_NOT_ASSIGNED;
+use rustix::fs::{fstat, openat, FileType, Mode, OFlags, CWD};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
@@ -50,8 +51,12 @@ impl TransitNetns {
     pub fn find(&self) -> Result<Found> {
         if self.0.contains(&b'/') {
             let path = Path::new(OsStr::from_bytes(&self.0));
-            return match File::open(path) {
-                Ok(file) => Ok(Found::Fd(file)),
+            return match open(path) {
+                Ok(Some(file)) => Ok(Found::Fd(file)),
+                Ok(None) => Err(Failure::new(format!(
+                    "Unable to open transit-netns {self}: it is no network namespace"
+                ))
+                .and(format!("transit-netns: {WANTED}."))),
                 Err(error) => {
                     let failure =
                         Failure::os(format!("Unable to open transit-netns {}", self), &error);
@@ -87,6 +92,20 @@ impl TransitNetns {
         let pid: i32 = std::str::from_utf8(&self.0).ok()?.parse().ok()?;
         u32::try_from(pid).ok().filter(|_| digits)
     }
+}
+
+/// Opens what a file of configuration names, unless it is something that is
+/// changed by being opened, or waits: a device, or a pipe. Namespaces look like
+/// regular files.
+fn open(path: &Path) -> std::io::Result<Option<File>> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let kind = FileType::from_raw_mode(fstat(openat(CWD, path, flags, Mode::empty())?)?.st_mode);
+    if !matches!(kind, FileType::RegularFile | FileType::Directory) {
+        return Ok(None);
+    }
+    // What is there may be another one by now, but not wait.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(Some(openat(CWD, path, flags, Mode::empty())?.into()))
 }
 
 const WANTED: &str = "give a name of `ip netns', a PID, or a path such as /proc/PID/ns/net";
@@ -220,7 +239,7 @@ impl Shown {
             Place::Gone => Some("gone (set a new one with `wg set DEV transit-netns ...')".into()),
             Place::Number(nsid) => Some(format!("nsid {nsid}")),
             Place::Init(nsid) => Some(format!("nsid {nsid} (the one of process 1)")),
-            Place::Name(name) => Some(String::from_utf8_lossy(name).into()),
+            Place::Name(name) => Some(escape(name)),
         }
     }
 
@@ -292,6 +311,9 @@ mod tests {
         assert!(matches!(find("/proc/self/ns/net"), Ok(Found::Fd(_))));
         let failure = find("./1").unwrap_err();
         assert!(failure.lines[0].contains("`./1'"));
+        // A device is not opened.
+        let failure = find("/dev/null").unwrap_err();
+        assert!(failure.lines[0].contains("no network namespace"));
     }
 
     #[test]

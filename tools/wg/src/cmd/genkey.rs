@@ -2,7 +2,7 @@
 //! `wg genkey` and `wg genpsk`.
 
 use super::help;
-use crate::error::{warn, Failure, Result};
+use crate::error::{say, warn, Failure, Result};
 use crate::key::SecretKey;
 use crate::terminal::Output;
 use rustix::fs::{fstat, FileType, Mode};
@@ -27,7 +27,7 @@ pub fn run(kind: Kind, args: &[&[u8]]) -> Result<()> {
     }
     if others_may_read_output() {
         warn("writing to world accessible file.");
-        eprintln!("Consider setting the umask to 077 and trying again.");
+        say("Consider setting the umask to 077 and trying again.");
     }
     let mut key =
         SecretKey::random().map_err(|error| Failure::os("Unable to get random bytes", &error))?;

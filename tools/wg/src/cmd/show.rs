@@ -3,7 +3,7 @@
 
 use super::{help, show_transit};
 use crate::backend;
-use crate::error::{quote, Failure, Result};
+use crate::error::{escape, quote, Failure, Result};
 use crate::field::Field;
 use crate::pretty::Pretty;
 use crate::terminal::Output;
@@ -70,10 +70,7 @@ fn show_all(word: Option<&[u8]>) -> Result<()> {
     let mut failed = !names.is_empty();
     let mut out = Output::default();
     for (index, name) in names.iter().enumerate() {
-        let what = format!(
-            "Unable to access interface {}",
-            String::from_utf8_lossy(name)
-        );
+        let what = format!("Unable to access interface {}", escape(name));
         let device = match backend::get(name, &what) {
             Ok(device) => device,
             Err(failure) => {

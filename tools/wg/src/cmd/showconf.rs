@@ -3,8 +3,9 @@
 
 use super::help;
 use crate::backend;
-use crate::error::Result;
+use crate::error::{escape, Result};
 use crate::format::Endpoint;
+use crate::lines::Line;
 use crate::model::{Device, Peer};
 use crate::netns;
 use crate::terminal::Output;
@@ -60,6 +61,12 @@ fn transit(out: &mut impl Write, nsid: i32) -> io::Result<()> {
         return writeln!(out, "# The transit netns is gone.");
     }
     match netns::identify(nsid).name {
+        // What cannot be read back would be another line, or another name.
+        Some(name) if !Line::keeps_value(&name) => writeln!(
+            out,
+            "# The transit netns has a name that cannot stand here: {}",
+            escape(&name)
+        ),
         Some(name) => {
             out.write_all(b"TransitNetns = ")?;
             out.write_all(&name)?;
