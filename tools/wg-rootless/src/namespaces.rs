@@ -168,7 +168,15 @@ impl Target {
         if self.shares("mnt") {
             return Ok(false);
         }
-        self.enter(ThreadNameSpaceType::MOUNT).map_err(|errno| {
+        // Who is nobody in the user namespace of its files can make none there.
+        let mount = ThreadNameSpaceType::MOUNT;
+        let entered = match self.shares("user") {
+            true => self.enter(mount),
+            false => self
+                .enter(ThreadNameSpaceType::USER | mount)
+                .or_else(|_| self.enter(mount)),
+        };
+        entered.map_err(|errno| {
             Failure::os(
                 format!(
                     "Unable to enter the mount namespace of process {}",
