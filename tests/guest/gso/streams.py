@@ -23,7 +23,7 @@ from tap import check, scenario, skip
 from world import inside, sh
 
 HERE, THERE = "192.168.80.1", "192.168.80.2"
-SIZE = 1 << 19
+SIZE = 1 << 18
 _DATA = random.Random(15).randbytes(SIZE)
 _built = False
 
