@@ -7,9 +7,13 @@
 //! wrapper states what must hold as a type invariant, so that the driver above can be safe Rust.
 //!
 //! Atomics are `core`'s, which compile to instructions; the `kernel` crate's call a C function
-//! for each operation on a kernel without inlined helpers, and distribution kernels are such.
-//! All uses are plain acquire, release or relaxed accesses to one location, for which the
-//! kernel's memory model and Rust's agree.
+//! for each operation on a kernel without inlined helpers, and distribution kernels are such. What
+//! each ordering is for, and that it is enough by the kernel's memory model, is in
+//! `docs/memory-ordering.md`.
+//!
+//! Of what the `kernel` crate has, this is not used, and why: `net::netlink` sends multicast messages
+//! only; `Refcount` cannot raise a count unless it is zero, as `RcuArc` has to; `CpuId` may name a
+//! CPU that there is none of; `rcu_barrier()` is not in Linux 7.2.
 
 #[allow(
     clippy::all,

@@ -7,7 +7,7 @@
 use super::bindings;
 use crate::judgement::Version;
 use core::ptr::NonNull;
-use kernel::{error::from_err_ptr, prelude::*};
+use kernel::{error::from_err_ptr, prelude::*, task::Kuid};
 
 /// A network namespace that is kept alive.
 ///
@@ -108,9 +108,10 @@ pub(crate) const fn family_of(version: Version) -> u16 {
     }
 }
 
-/// A user, whom the host knows by number.
-#[derive(Clone, Copy)]
-pub(crate) struct Kuid(pub(super) bindings::kuid_t);
+/// The user whom C has as `uid`.
+pub(super) fn kuid(uid: bindings::kuid_t) -> Kuid {
+    Kuid::from_raw(kernel::bindings::kuid_t { val: uid.val })
+}
 
 /// Whether the kernel has IPv6: it is built in, and not disabled at boot.
 pub(crate) fn has_ipv6() -> bool {

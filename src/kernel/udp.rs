@@ -8,7 +8,7 @@ pub(crate) use super::task_socket::MaySend;
 use super::{
     bindings,
     errno::EADDRINUSE,
-    net::{self, Kuid, Net},
+    net::{self, Net},
     netdev::{Dev, Driver, InNet},
     rcu,
     skb::{Fate, Skb},
@@ -19,7 +19,7 @@ use crate::{
     judgement::{Owner, Version},
 };
 use core::{ptr, ptr::NonNull};
-use kernel::{error::to_result, prelude::*};
+use kernel::{error::to_result, prelude::*, task::Kuid};
 
 /// A driver whose tunnels run over UDP.
 pub(crate) trait Receiver: Driver {
@@ -317,8 +317,8 @@ impl<D: Receiver> Sockets<D> {
     }
 
     /// Whose they are.
-    pub(crate) fn user(&self) -> Kuid {
-        Kuid(self.v4.uid())
+    pub(crate) fn uid(&self) -> Kuid {
+        net::kuid(self.v4.uid())
     }
 
     /// Something is in the socket's queue: takes it out again.

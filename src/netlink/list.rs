@@ -68,7 +68,7 @@ fn device(
     if sockets.v6().is_some() {
         message.put_flag(WGTRANSIT_A_IPV6)?;
     }
-    message.put_uid(WGTRANSIT_A_UID, sockets.user(), reader)?;
+    message.put_uid(WGTRANSIT_A_UID, sockets.uid(), reader)?;
     if sockets.are_tasks() {
         message.put_flag(WGTRANSIT_A_CREDENTIALS)?;
     }

@@ -4,9 +4,9 @@
 //!
 //! C headers: `include/net/genetlink.h`, `include/net/netlink.h`.
 
-use crate::kernel::{bindings, net::Kuid};
+use crate::kernel::bindings;
 use core::marker::PhantomData;
-use kernel::{error::to_result, prelude::*};
+use kernel::{error::to_result, prelude::*, task::Kuid};
 
 /// Who reads a dump.
 #[derive(Clone, Copy)]
@@ -37,8 +37,11 @@ impl Message<'_> {
 
     /// Adds the number of a user, as the user namespace of the reader's socket has it.
     pub(crate) fn put_uid(&mut self, number: u32, user: Kuid, reader: Reader<'_>) -> Result {
+        let user = bindings::kuid_t {
+            val: user.into_raw().val,
+        };
         // SAFETY: The reader's message is valid, and has a socket.
-        let uid = unsafe { bindings::wg_netlink_uid(reader.0, user.0) };
+        let uid = unsafe { bindings::wg_netlink_uid(reader.0, user) };
         self.put_u32(number, uid)
     }
 

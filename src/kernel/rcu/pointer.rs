@@ -139,6 +139,8 @@ impl<T> Retired<T> {
     /// Waits for the readers and gives the content back.
     pub(crate) fn wait(self) -> Option<KBox<T>> {
         if self.0.is_null() {
+            // There is nothing to drop, for which this would be called again.
+            core::mem::forget(self);
             return None;
         }
         self.synchronize().0
