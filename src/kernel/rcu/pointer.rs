@@ -147,6 +147,8 @@ impl<T> Retired<T> {
 
 impl<T> Drop for Retired<T> {
     fn drop(&mut self) {
-        drop(Self(self.0, PhantomData).wait());
+        if !self.0.is_null() {
+            drop(Self(self.0, PhantomData).synchronize());
+        }
     }
 }
