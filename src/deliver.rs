@@ -160,7 +160,7 @@ impl Arrival<'_> {
     fn hear(&mut self) {
         let (peer, context) = (self.peer, self.context);
         if let Some(transit) = peer.device.transit.load(context) {
-            peer.endpoint.note(self.endpoint, transit.generation);
+            peer.heard_at(self.endpoint, transit.generation);
         }
         let host = PeerTimers(peer.borrow());
         if peer.keypairs.heard(&peer.device.index, self.keypair) {

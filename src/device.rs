@@ -7,6 +7,7 @@ use crate::{
     cookies::CookieChecker,
     decrypt::Decrypt,
     encrypt::Encrypt,
+    events::{self, Events},
     handshake::ReceiveHandshakes,
     index::IndexTable,
     ip::{IPV6_HEADER_LEN, UDP_HEADER_LEN},
@@ -110,6 +111,8 @@ pub(crate) struct Device {
     pub(crate) config: Mutex<Config>,
     /// Whether several packets may go through the sockets as one.
     pub(crate) udp_gso: Switch,
+    #[pin]
+    pub(crate) events: Events,
     /// Handshake messages that came in and are not dealt with.
     pub(crate) handshakes_waiting: AtomicU32,
     #[pin]
@@ -156,6 +159,7 @@ impl netdev::Driver for Device {
                 carried_before: LinkStats::default(),
             }, "wg_config"),
             udp_gso: Switch::new(true),
+            events <- Events::new(),
             handshakes_waiting: AtomicU32::new(0),
             encrypt <- ParallelQueue::new(MAX_QUEUED_PACKETS as i32, static_lock_class!()),
             decrypt <- ParallelQueue::new(MAX_QUEUED_PACKETS as i32, static_lock_class!()),
@@ -179,7 +183,7 @@ impl netdev::Driver for Device {
         Ok(())
     }
 
-    fn stop(dev: &Dev, _rtnl: &Rtnl) {
+    fn stop(dev: &Dev, rtnl: &Rtnl) {
         let mut config = dev.config.lock();
         // From here on nothing comes in, and nothing leaves.
         let quiet = transit::close(dev, &mut config);
@@ -199,7 +203,9 @@ impl netdev::Driver for Device {
             peer.endpoint.forget_routes();
             Peer::fall_silent(peer, quiet);
             peer.allow_handshake();
+            events::make_room(dev, rtnl);
         }
+        events::deliver(dev, rtnl);
     }
 
     fn priv_flag(dev: &Dev) -> bool {
@@ -219,14 +225,16 @@ impl netdev::Driver for Device {
         send::packet(dev, skb)
     }
 
-    fn close(dev: &Dev, _rtnl: &Rtnl) {
+    fn close(dev: &Dev, rtnl: &Rtnl) {
+        dev.events.close(rtnl);
         transit::end(dev, &mut dev.config.lock());
     }
 
     fn destroy(dev: &Dev) {
+        dev.events.withdraw();
         let mut config = dev.config.lock();
         // Peers and messages that wait are what refers to the device, besides its sockets.
-        Peer::remove_all(dev, &mut config, KVVec::new());
+        Peer::remove_all(dev, &mut config, KVVec::new(), |_| ());
         while dev.handshakes.ring().consume().is_some() {}
         dev.handshake_receive_wq.flush();
         drop(config);
@@ -244,17 +252,19 @@ impl netdev::Driver for Device {
         for peer in &config.peers {
             peer.endpoint.forget_source();
         }
+        events::transit_gone(dev);
+        events::deliver(dev, rtnl);
     }
 }
 
 /// What happens to devices when the machine sleeps or is cloned.
 pub(crate) struct SystemNotifier;
 
-fn for_each_peer(act: impl Fn(&Dev, &RcuArc<Peer>)) {
+fn for_each_peer(act: impl Fn(&RcuArc<Peer>)) {
     let rtnl = Rtnl::lock();
     RtnlLinkOps::<Device>::for_each(&rtnl, |dev| {
         for peer in &dev.config.lock().peers {
-            act(dev, peer);
+            act(peer);
         }
     });
 }
@@ -262,16 +272,16 @@ fn for_each_peer(act: impl Fn(&Dev, &RcuArc<Peer>)) {
 impl NotifierEvents for SystemNotifier {
     /// Keys must not be in memory that is written to a disk, or that lies in a stolen laptop.
     fn suspending() {
-        for_each_peer(|dev, peer| {
+        for_each_peer(|peer| {
             peer.timers.keep_no_keys();
             peer.forget_handshake();
-            peer.keypairs.clear(&dev.index);
+            peer.forget_sessions();
         });
         rcu::barrier();
     }
 
     /// Both copies would number their packets alike under the same keys.
     fn cloned() {
-        for_each_peer(|_, peer| peer.expire_sessions());
+        for_each_peer(|peer| peer.expire_sessions());
     }
 }

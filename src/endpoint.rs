@@ -183,22 +183,25 @@ impl EndpointCell {
 
     /// Sets the endpoint, and forgets the routes if it is another one.
     pub(crate) fn set(&self, new: Endpoint) {
-        self.note(new, self.generation.load(Ordering::Relaxed));
+        let _ = self.note(new, self.generation.load(Ordering::Relaxed));
     }
 
     /// Sets the endpoint to what a packet tells that came in while the sockets of `generation` were
     /// in use. Its source is good for these; if it came by the ones before it is found out when it
-    /// is used.
+    /// is used. Returns what the endpoint was if it has another address or port now.
     #[inline]
-    pub(crate) fn note(&self, new: Endpoint, generation: u64) {
+    pub(crate) fn note(&self, new: Endpoint, generation: u64) -> Option<Endpoint> {
         if self.load() != new || self.generation.load(Ordering::Relaxed) < generation {
-            self.replace(new, generation);
+            self.replace(new, generation)
+        } else {
+            None
         }
     }
 
     #[cold]
-    fn replace(&self, new: Endpoint, generation: u64) {
+    fn replace(&self, new: Endpoint, generation: u64) -> Option<Endpoint> {
         let mut routes = self.routes.write();
+        let old = self.load();
         for (word, value) in self.words.iter().zip(new.words) {
             word.store(value, Ordering::Relaxed);
         }
@@ -209,6 +212,7 @@ impl EndpointCell {
         } else {
             routes.reset();
         }
+        Some(old).filter(|old| old.address() != new.address())
     }
 
     /// The version of IP by which it is reached. For a decision that may be outdated at once.

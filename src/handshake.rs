@@ -236,7 +236,7 @@ fn note_endpoint(peer: &Peer, skb: &Skb) {
     if let (Some(endpoint), Some(transit)) =
         (Endpoint::of(&skb.view()), peer.device.transit.load(&bh))
     {
-        peer.endpoint.note(endpoint, transit.generation);
+        peer.heard_at(endpoint, transit.generation);
     }
 }
 

@@ -98,6 +98,13 @@ impl Keypair {
             && !timers::session_expired(self.birth, Instant(time::boottime_ns()))
     }
 
+    /// Nanoseconds for which it may be encrypted with. `None`: it may not.
+    pub(crate) fn time_left(&self) -> Option<u64> {
+        let now = Instant(time::boottime_ns());
+        let left = timers::session_left(self.birth, now);
+        left.filter(|_| self.may_send.load(Ordering::Relaxed))
+    }
+
     /// Encrypts nothing more with it.
     pub(crate) fn stop_sending(&self) {
         self.may_send.store(false, Ordering::Relaxed);
@@ -201,6 +208,14 @@ impl Keypairs {
     #[inline]
     pub(crate) fn current<'g>(&self, section: &'g impl ReadSection) -> Option<Ref<'g, Keypair>> {
         self.current.load(section)
+    }
+
+    /// Whether the session before the current one could still be sent under.
+    pub(crate) fn has_previous(&self) -> bool {
+        let bh = BhGuard::new();
+        self.previous
+            .load(&bh)
+            .is_some_and(|keypair| keypair.may_send())
     }
 
     /// Gives up a session: no more packets for it are let in.

@@ -8,12 +8,14 @@
 #![deny(unsafe_code)]
 
 mod allowed_ips;
+mod coalesce;
 mod cookies;
 mod decrypt;
 mod deliver;
 mod device;
 mod encrypt;
 mod endpoint;
+mod events;
 mod handshake;
 mod index;
 mod ip;

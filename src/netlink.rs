@@ -3,6 +3,7 @@
 //! The generic netlink family, in which devices are configured: what it accepts, and which device
 //! a request is about. `uapi/wireguard.h` documents it for its users.
 
+pub(crate) mod events;
 mod get;
 mod list;
 mod set;
@@ -93,6 +94,7 @@ impl FamilyOps for WireGuardFamily {
     const GET: u8 = WG_CMD_GET_DEVICE;
     const SET: u8 = WG_CMD_SET_DEVICE;
     const LIST: u8 = WG_CMD_GET_TRANSIT;
+    const EVENTS: &'static CStr = c"events";
     const GET_POLICY: &'static [Policy] = GET;
     const SET_POLICY: &'static [Policy] = SET;
     const SECRETS: &'static [&'static [u32]] = &[

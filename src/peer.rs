@@ -7,8 +7,8 @@ use crate::{
     deliver,
     device::{Config, Dev, DeviceRef},
     encrypt::Encrypt,
-    endpoint::EndpointCell,
-    handshake,
+    endpoint::{Endpoint, EndpointCell},
+    events, handshake,
     kernel::{
         batch::OrderedQueue,
         chain::{SharedList, SkbList},
@@ -55,6 +55,8 @@ pub(crate) struct Peer {
     pub(crate) id: u64,
     pub(crate) public_key: PublicKey,
     dead: AtomicBool,
+    /// Whether a session began and its end is not noted yet.
+    in_session: AtomicBool,
     cpu: Sticky,
     #[pin]
     pub(crate) keypairs: Keypairs,
@@ -141,7 +143,7 @@ impl WorkItem<{ Peer::CLEAR_WORK }> for Peer {
 
     fn run(this: RcuArc<Self>) {
         this.forget_handshake();
-        this.keypairs.clear(&this.device.index);
+        this.forget_sessions();
     }
 }
 
@@ -182,6 +184,7 @@ impl Peer {
                 device: dev.get(),
                 public_key,
                 dead: AtomicBool::new(false),
+                in_session: AtomicBool::new(false),
                 cpu: Sticky::new(),
                 keypairs <- Keypairs::new(),
                 staged <- new_spinlock_bh!(SkbList::new(), "wg_staged"),
@@ -241,7 +244,13 @@ impl Peer {
     }
 
     /// Removes all peers, and has `list` take the place of theirs.
-    pub(crate) fn remove_all(dev: &Dev, config: &mut Config, list: KVVec<NapiEnabled<Self>>) {
+    /// Calls `tell` with each when it does nothing any more.
+    pub(crate) fn remove_all(
+        dev: &Dev,
+        config: &mut Config,
+        list: KVVec<NapiEnabled<Self>>,
+        tell: impl Fn(&Self),
+    ) {
         let peers = core::mem::replace(&mut config.peers, list);
         if peers.is_empty() {
             return;
@@ -253,7 +262,10 @@ impl Peer {
         }
         let quiet = rcu::synchronize();
         Self::end_work(dev, config, &peers, quiet);
-        peers.into_iter().for_each(Self::bury);
+        for peer in peers {
+            tell(&peer);
+            Self::bury(peer);
+        }
     }
 
     /// Takes a peer out of what it can be found by. After a grace period, nobody who checks
@@ -296,7 +308,7 @@ impl Peer {
         workqueue::cancel::<_, { Self::HANDSHAKE_WORK }>(this);
         workqueue::cancel::<_, { Self::CLEAR_WORK }>(this);
         this.forget_handshake();
-        this.keypairs.clear(&this.device.index);
+        this.forget_sessions();
         this.purge_staged();
     }
 
@@ -349,11 +361,44 @@ impl Peer {
         handshake.clear();
     }
 
+    /// Forgets all sessions.
+    pub(crate) fn forget_sessions(&self) {
+        self.keypairs.clear(&self.device.index);
+        self.note_session_end();
+    }
+
+    /// A packet of the peer's came from there, by the sockets of `generation`.
+    #[inline]
+    pub(crate) fn heard_at(&self, endpoint: Endpoint, generation: u64) {
+        if let Some(old) = self.endpoint.note(endpoint, generation) {
+            events::roamed(self, old.address(), endpoint.address());
+        }
+    }
+
+    /// There may be no session any more.
+    pub(crate) fn note_session_end(&self) {
+        if !self.has_session() && self.in_session.swap(false, Ordering::Relaxed) {
+            events::session_ended(self);
+        }
+    }
+
+    /// There may be no session any more, and it is known already.
+    pub(crate) fn forget_session_end(&self) {
+        self.in_session.store(false, Ordering::Relaxed);
+    }
+
+    /// How long the session lasts still, in nanoseconds. `None`: there is none.
+    pub(crate) fn session_left(&self) -> Option<u64> {
+        let bh = BhGuard::new();
+        self.keypairs.current(&bh)?.time_left()
+    }
+
     /// Ends all sessions as soon as there are new ones, and lets a handshake be sent at once.
     pub(crate) fn expire_sessions(&self) {
         self.forget_handshake();
         self.allow_handshake();
         self.keypairs.expire();
+        self.note_session_end();
     }
 
     /// When a handshake message was last sent.
@@ -379,6 +424,8 @@ impl Peer {
         self.last_handshake_seconds
             .store(seconds, Ordering::Relaxed);
         self.last_handshake_nanos.store(nanos, Ordering::Relaxed);
+        let renewed = self.in_session.swap(true, Ordering::Relaxed) && self.keypairs.has_previous();
+        events::session_begun(self, renewed);
     }
 
     /// When a handshake was last complete: seconds since 1970 and nanoseconds, or zeroes.

@@ -51,6 +51,31 @@ pub(crate) const WGALLOWEDIP_A_COUNT: usize = 5;
 pub(crate) const WG_CMD_GET_DEVICE: u8 = 0;
 pub(crate) const WG_CMD_SET_DEVICE: u8 = 1;
 pub(crate) const WG_CMD_GET_TRANSIT: u8 = 64;
+pub(crate) const WG_CMD_DEVICE_CHANGE_NTF: u8 = 65;
+pub(crate) const WG_CMD_PEER_ADD_NTF: u8 = 66;
+pub(crate) const WG_CMD_PEER_CHANGE_NTF: u8 = 67;
+pub(crate) const WG_CMD_PEER_DEL_NTF: u8 = 68;
+pub(crate) const WG_CMD_PEER_ROAM_NTF: u8 = 69;
+pub(crate) const WG_CMD_SESSION_BEGIN_NTF: u8 = 70;
+pub(crate) const WG_CMD_SESSION_END_NTF: u8 = 71;
+pub(crate) const WG_CMD_TRANSIT_CHANGE_NTF: u8 = 72;
+pub(crate) const WG_CMD_TRANSIT_GONE_NTF: u8 = 73;
+pub(crate) const WG_CMD_OVERRUN_NTF: u8 = 74;
+
+pub(crate) const WGEVENT_A_IFINDEX: u32 = 1;
+pub(crate) const WGEVENT_A_IFNAME: u32 = 2;
+pub(crate) const WGEVENT_A_TIME: u32 = 3;
+pub(crate) const WGEVENT_A_COUNT: u32 = 4;
+pub(crate) const WGEVENT_A_PEER: u32 = 5;
+pub(crate) const WGEVENT_A_FLAGS: u32 = 6;
+pub(crate) const WGEVENT_A_DEVICE_OLD: u32 = 7;
+pub(crate) const WGEVENT_A_DEVICE_NEW: u32 = 8;
+pub(crate) const WGEVENT_A_PEER_OLD: u32 = 9;
+pub(crate) const WGEVENT_A_PEER_NEW: u32 = 10;
+
+pub(crate) const WGEVENT_F_RENEWAL: u32 = 1;
+pub(crate) const WGEVENT_F_PRESHARED_KEY: u32 = 2;
+pub(crate) const WGEVENT_F_ALLOWEDIPS: u32 = 4;
 
 pub(crate) const WGTRANSIT_A_PAD: u32 = 1;
 pub(crate) const WGTRANSIT_A_LISTEN_PORT: u32 = 2;

@@ -11,7 +11,8 @@ use wireguard_protocol::protocol::constants::{
     Instant, REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES, REKEY_TIMEOUT,
 };
 use wireguard_protocol::protocol::timers::{
-    may_initiate, may_send_counter, session_expired, Action, Host, SessionAge, Timer, TimerState,
+    may_initiate, may_send_counter, session_expired, session_left, Action, Host, SessionAge, Timer,
+    TimerState,
 };
 
 /// Timers that only ever fire when told to.
@@ -299,6 +300,10 @@ fn receivers_replace_sessions_once_at_the_last_minute() {
 fn limits() {
     assert!(!session_expired(BIRTH, at(179_999)));
     assert!(session_expired(BIRTH, at(180_000)));
+    assert_eq!(session_left(BIRTH, at(0)), Some(180_000_000_000));
+    assert_eq!(session_left(BIRTH, at(179_999)), Some(1_000_000));
+    assert_eq!(session_left(BIRTH, at(180_000)), None);
+    assert_eq!(session_left(BIRTH, at(999_000)), None);
     assert!(may_send_counter(REJECT_AFTER_MESSAGES - 1));
     assert!(!may_send_counter(REJECT_AFTER_MESSAGES));
     assert!(!may_initiate(s(10), ms(14_999)));

@@ -5,8 +5,8 @@
  * Family WG_GENL_NAME, version WG_GENL_VERSION. Everything up to
  * WGDEVICE_A_PEERS and all of the peer and allowed IP attributes have the
  * numbers and meanings of the kernel's own <linux/wireguard.h>, so programs
- * written for that work unchanged. The WGDEVICE_A_TRANSIT_* attributes and
- * WG_CMD_GET_TRANSIT are this module's addition.
+ * written for that work unchanged. The WGDEVICE_A_TRANSIT_* attributes,
+ * WG_CMD_GET_TRANSIT and the events are this module's addition.
  *
  * Two commands, both with CAP_NET_ADMIN over the network namespace (netns) of
  * the device, in the user namespace that owns that netns, and a third one with
@@ -38,6 +38,16 @@
  *	WGTRANSIT_A_*: who has sockets here, and how much they are used. It
  *	tells nothing of names, keys and peers.
  *
+ * WG_CMD_*_NTF (events)
+ *	What happens to a device is multicast to WG_GENL_MCGRP_EVENTS, in the
+ *	netns of the device and in no other. Joining takes CAP_NET_ADMIN over
+ *	that netns. See enum wg_cmd for the events and WGEVENT_A_* for what is
+ *	in them. There is no key in an event but public ones. Like events of a
+ *	peer that packets cause are told at most ten times a second, with a
+ *	count. A listener whose socket is full gets ENOBUFS from recv(), and
+ *	after WG_CMD_OVERRUN_NTF too it has to ask for the state again. A
+ *	listener that wants state and events joins first, and then asks.
+ *
  * Errors that either command may return, besides those named below:
  *
  *	EPERM		no CAP_NET_ADMIN over the netns of the device
@@ -54,6 +64,7 @@
 
 #define WG_GENL_NAME	"wireguard"
 #define WG_GENL_VERSION	1
+#define WG_GENL_MCGRP_EVENTS	"events"
 
 /* Bytes of every key: Curve25519 points and scalars, and preshared keys. */
 #define WG_KEY_LEN	32
@@ -321,12 +332,119 @@ enum wgtransit_attribute {
 };
 #define WGTRANSIT_A_MAX (__WGTRANSIT_A_LAST - 1)
 
+/* For WGEVENT_A_FLAGS */
+enum wgevent_flag {
+	/* There was a session already, which the new one takes over from. */
+	WGEVENT_F_RENEWAL = 1,
+	/* The preshared key was changed. */
+	WGEVENT_F_PRESHARED_KEY = 2,
+	/* Allowed IPs were set or removed. */
+	WGEVENT_F_ALLOWEDIPS = 4,
+};
+
+enum wgevent_attribute {
+	WGEVENT_A_UNSPEC,
+
+	/* u32: index of the interface */
+	WGEVENT_A_IFINDEX,
+
+	/* string: its name */
+	WGEVENT_A_IFNAME,
+
+	/*
+	 * struct __kernel_timespec: wall clock time, of the last if there were
+	 * several
+	 */
+	WGEVENT_A_TIME,
+
+	/* u32: how many events this one stands for */
+	WGEVENT_A_COUNT,
+
+	/* WG_KEY_LEN bytes: public key of the peer */
+	WGEVENT_A_PEER,
+
+	/* u32: WGEVENT_F_*. Absent if 0 */
+	WGEVENT_A_FLAGS,
+
+	/*
+	 * nested WGDEVICE_A_*: what changed of the device, as it was before
+	 * and as it is now. What was not set or is not set any more is 0 or
+	 * absent.
+	 */
+	WGEVENT_A_DEVICE_OLD,
+	WGEVENT_A_DEVICE_NEW,
+
+	/* nested WGPEER_A_*: the same of the peer */
+	WGEVENT_A_PEER_OLD,
+	WGEVENT_A_PEER_NEW,
+
+	__WGEVENT_A_LAST
+};
+#define WGEVENT_A_MAX (__WGEVENT_A_LAST - 1)
+
 enum wg_cmd {
 	WG_CMD_GET_DEVICE,
 	WG_CMD_SET_DEVICE,
 
 	/* 2 to 63 are left free likewise. */
 	WG_CMD_GET_TRANSIT = 64,
+
+	/*
+	 * Events. All have WGEVENT_A_IFINDEX, WGEVENT_A_IFNAME, WGEVENT_A_TIME
+	 * and WGEVENT_A_COUNT; those of peers and sessions have WGEVENT_A_PEER.
+	 */
+
+	/*
+	 * The device was configured. WGEVENT_A_DEVICE_*: WGDEVICE_A_PUBLIC_KEY,
+	 * WGDEVICE_A_LISTEN_PORT; WGDEVICE_A_FWMARK and, with it,
+	 * WGDEVICE_A_TRANSIT_FWMARK, which is 0 if the mark is kept but not
+	 * applied
+	 */
+	WG_CMD_DEVICE_CHANGE_NTF,
+
+	/*
+	 * A peer was added. WGEVENT_A_PEER_NEW: WGPEER_A_ENDPOINT,
+	 * WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL
+	 */
+	WG_CMD_PEER_ADD_NTF,
+
+	/* It was configured. WGEVENT_A_PEER_*: the same; WGEVENT_A_FLAGS */
+	WG_CMD_PEER_CHANGE_NTF,
+
+	/* It was removed, and its session ended with it. */
+	WG_CMD_PEER_DEL_NTF,
+
+	/*
+	 * It was heard at another endpoint than before. WGEVENT_A_PEER_*:
+	 * WGPEER_A_ENDPOINT, of the first and the last if there were several
+	 */
+	WG_CMD_PEER_ROAM_NTF,
+
+	/*
+	 * A handshake is complete. WGEVENT_A_FLAGS; WGEVENT_A_PEER_NEW:
+	 * WGPEER_A_ENDPOINT
+	 */
+	WG_CMD_SESSION_BEGIN_NTF,
+
+	/*
+	 * The keys of the last session expired or were wiped without another
+	 * one. When they expire is told to who has asked for the state of the
+	 * device since it joined, or if a session began since then; to others
+	 * when they are wiped.
+	 */
+	WG_CMD_SESSION_END_NTF,
+
+	/*
+	 * The sockets were moved. WGEVENT_A_DEVICE_*:
+	 * WGDEVICE_A_TRANSIT_NETNSID, WGDEVICE_A_LISTEN_PORT
+	 */
+	WG_CMD_TRANSIT_CHANGE_NTF,
+
+	/* The transit netns is gone, and the sockets with it. */
+	WG_CMD_TRANSIT_GONE_NTF,
+
+	/* WGEVENT_A_COUNT events were not told: ask for the state again. */
+	WG_CMD_OVERRUN_NTF,
 
 	__WG_CMD_MAX
 };

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Generic netlink: a family with one command that sets and two that dump.
+//! Generic netlink: a family with one command that sets and two that dump, and with events.
 //!
 //! C headers: `include/net/genetlink.h`, `include/net/netlink.h`, `include/uapi/linux/netlink.h`.
 
 mod attr;
+mod event;
 mod message;
 mod policy;
 mod request;
@@ -22,8 +23,14 @@ use super::{
     bindings, layout,
     netdev::{Dev, Driver},
     once::{Claim, Claimed, HasStatic},
+    rtnl::Rtnl,
 };
-use core::{cell::UnsafeCell, marker::PhantomData, ptr};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    ptr,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use kernel::{
     error::{from_result, to_result},
     prelude::*,
@@ -69,6 +76,8 @@ pub(crate) trait FamilyOps: HasStatic<Family<Self>> + Sized + 'static {
     const SET: u8;
     /// Number of the command that lists what is in the namespace of the reader.
     const LIST: u8;
+    /// The name of the group that its events are multicast to.
+    const EVENTS: &'static CStr;
     /// What its requests may contain.
     const GET_POLICY: &'static [Policy];
     /// What its requests may contain.
@@ -93,6 +102,18 @@ pub(crate) trait FamilyOps: HasStatic<Family<Self>> + Sized + 'static {
     fn list(socket_net: SocketNet<'_>, cursor: &mut Cursor, messages: &mut Messages<'_>) -> Result;
 }
 
+/// A name as the kernel stores it.
+const fn name_of(name: &CStr) -> [kernel::ffi::c_char; bindings::GENL_NAMSIZ as usize] {
+    let mut chars = [0; bindings::GENL_NAMSIZ as usize];
+    let name = name.to_bytes();
+    let mut i = 0;
+    while i < name.len() {
+        chars[i] = name[i] as kernel::ffi::c_char;
+        i += 1;
+    }
+    chars
+}
+
 /// The highest number that a policy has an entry for.
 const fn max_of(policy: &[Policy]) -> u32 {
     (policy.len() - 1) as u32
@@ -105,6 +126,9 @@ const fn max_of(policy: &[Policy]) -> u32 {
 /// While somebody has the `claim` the C structure belongs to the kernel.
 pub(crate) struct Family<S: FamilyOps> {
     family: UnsafeCell<bindings::genl_family>,
+    groups: UnsafeCell<[bindings::genl_multicast_group; 1]>,
+    /// Whether the group is ours; changes under RTNL.
+    has_group: AtomicBool,
     claim: Claim,
     _service: PhantomData<S>,
 }
@@ -142,17 +166,20 @@ impl<S: FamilyOps> Family<S> {
     pub(crate) const fn new() -> Self {
         let () = Self::CONTEXT_FITS;
         let mut family: bindings::genl_family = pin_init::zeroed();
-        let name = S::NAME.to_bytes();
-        let mut i = 0;
-        while i < name.len() {
-            family.name[i] = name[i] as kernel::ffi::c_char;
-            i += 1;
-        }
+        family.name = name_of(S::NAME);
         family.version = S::VERSION as u32;
         family.split_ops = Self::OPS.as_ptr();
         family.n_split_ops = Self::OPS.len() as u8;
+        family.n_mcgrps = 1;
+        // Joining takes CAP_NET_ADMIN over the namespace of the listener's socket.
+        let group = bindings::genl_multicast_group {
+            name: name_of(S::EVENTS),
+            flags: bindings::MCAST_CAP_NET_ADMIN,
+        };
         Self {
             family: UnsafeCell::new(family),
+            groups: UnsafeCell::new([group]),
+            has_group: AtomicBool::new(false),
             claim: Claim::new(),
             _service: PhantomData,
         }
@@ -167,9 +194,11 @@ impl<S: FamilyOps> Family<S> {
         unsafe {
             let family = this.family.get();
             (*family).module = module.as_ptr().cast();
+            (*family).mcgrps = this.groups.get().cast();
             (*family).set_netnsok(1);
             to_result(bindings::genl_register_family(family))?;
         }
+        this.has_group.store(true, Ordering::Relaxed);
         Ok(Registration(this, claimed))
     }
 
@@ -282,6 +311,11 @@ pub(crate) struct Registration<S: FamilyOps>(
 
 impl<S: FamilyOps> Drop for Registration<S> {
     fn drop(&mut self) {
+        {
+            // Events are told under it. The group is somebody else's next.
+            let _rtnl = Rtnl::lock();
+            self.0.has_group.store(false, Ordering::Relaxed);
+        }
         // SAFETY: It was registered. Waits for requests that are being handled.
         unsafe { bindings::genl_unregister_family(self.0.family.get()) };
     }

@@ -257,6 +257,11 @@ void wg_init_work(struct work_struct *work, work_func_t func, struct lock_class_
 	__INIT_WORK_KEY(work, func, 0, key);
 }
 
+void wg_init_delayed_work(struct delayed_work *work, work_func_t func)
+{
+	INIT_DELAYED_WORK(work, func);
+}
+
 void wg_timer_init(struct timer_list *timer, void (*func)(struct timer_list *), const char *name,
 		   struct lock_class_key *key)
 {
@@ -902,6 +907,28 @@ void wg_genlmsg_end(struct sk_buff *skb, void *hdr)
 void wg_genlmsg_cancel(struct sk_buff *skb, void *hdr)
 {
 	genlmsg_cancel(skb, hdr);
+}
+
+struct sk_buff *wg_genlmsg_new(size_t payload)
+{
+	return genlmsg_new(payload, GFP_KERNEL);
+}
+
+void wg_genlmsg_free(struct sk_buff *skb)
+{
+	nlmsg_free(skb);
+}
+
+/* All families' listeners of all namespaces are in one table. */
+bool wg_genl_has_listeners(const struct genl_family *family)
+{
+	return genl_has_listeners(family, &init_net, 0);
+}
+
+int wg_genlmsg_multicast(const struct genl_family *family, struct net *net, struct sk_buff *skb,
+			 netlink_filter_fn filter)
+{
+	return genlmsg_multicast_netns_filtered(family, net, skb, 0, 0, GFP_KERNEL, filter, net);
 }
 
 void wg_genl_dump_check_consistent(struct netlink_callback *cb, void *hdr)

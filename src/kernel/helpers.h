@@ -100,6 +100,7 @@ void wg_unregister_vmfork_notifier(struct notifier_block *nb);
 
 /* Workqueues, timers and NAPI. */
 struct workqueue_struct *wg_alloc_workqueue(const char *kind, unsigned int flags, const char *name);
+void wg_init_delayed_work(struct delayed_work *work, work_func_t func);
 void wg_init_work(struct work_struct *work, work_func_t func, struct lock_class_key *key);
 void wg_timer_init(struct timer_list *timer, void (*func)(struct timer_list *), const char *name,
 		   struct lock_class_key *key);
@@ -230,6 +231,11 @@ void *wg_genlmsg_put(struct sk_buff *skb, struct netlink_callback *cb,
 		     const struct genl_family *family, int flags, u8 cmd);
 void wg_genlmsg_end(struct sk_buff *skb, void *hdr);
 void wg_genlmsg_cancel(struct sk_buff *skb, void *hdr);
+struct sk_buff *wg_genlmsg_new(size_t payload);
+void wg_genlmsg_free(struct sk_buff *skb);
+bool wg_genl_has_listeners(const struct genl_family *family);
+int wg_genlmsg_multicast(const struct genl_family *family, struct net *net, struct sk_buff *skb,
+			 netlink_filter_fn filter);
 void wg_genl_dump_check_consistent(struct netlink_callback *cb, void *hdr);
 struct nlattr *wg_nla_nest_start(struct sk_buff *skb, int type);
 void wg_nla_nest_end(struct sk_buff *skb, struct nlattr *nest);

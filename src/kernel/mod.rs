@@ -87,6 +87,7 @@ pub(crate) mod cpu;
 pub(crate) mod credential;
 pub(crate) mod crypto;
 pub(crate) mod debug;
+pub(crate) mod delayed;
 pub(crate) mod errno;
 pub(crate) mod frag;
 pub(crate) mod genl;

@@ -37,6 +37,12 @@ impl Jiffies {
         Self(msecs_to_jiffies(ms))
     }
 
+    /// As a number.
+    #[inline]
+    pub(super) fn ticks(self) -> usize {
+        self.0
+    }
+
     /// The tick that is this far from now.
     #[inline]
     pub(super) fn from_now(self) -> usize {

@@ -107,6 +107,10 @@ impl Workqueue {
         drop(queued);
     }
 
+    pub(super) fn as_ptr(&self) -> *mut bindings::workqueue_struct {
+        self.0.as_ptr()
+    }
+
     /// Waits for all work that is queued now.
     pub(crate) fn flush(&self) {
         // SAFETY: Valid by the type invariant; callers are in process context and not on the

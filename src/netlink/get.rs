@@ -9,6 +9,7 @@
 
 use crate::{
     device::{Config, Dev},
+    events,
     kernel::{
         genl::{Cursor, Message, Progress, Request},
         net::{AF_INET, AF_INET6},
@@ -74,6 +75,7 @@ pub(super) fn device(
         if request.attr(WGDEVICE_A_TRANSIT_WANTED).is_some() {
             transit(dev, &rtnl, &config, message)?;
         }
+        events::watch(dev, &config);
         position.begun = true;
     }
     let from = config
@@ -179,12 +181,10 @@ fn state(peer: &Peer, message: &mut Message<'_>) -> Result {
         WGPEER_A_PRESHARED_KEY,
         peer.handshake.read().preshared_key().as_bytes(),
     )?;
-    let (seconds, nanos) = peer.last_handshake();
-    let mut time = [0; 16];
-    let (high, low) = time.split_at_mut(8);
-    high.copy_from_slice(&seconds.to_ne_bytes());
-    low.copy_from_slice(&i64::from(nanos).to_ne_bytes());
-    message.put(WGPEER_A_LAST_HANDSHAKE_TIME, &time)?;
+    message.put(
+        WGPEER_A_LAST_HANDSHAKE_TIME,
+        &timespec(peer.last_handshake()),
+    )?;
     message.put_u16(
         WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL,
         peer.timer_state.persistent_keepalive(),
@@ -198,6 +198,15 @@ fn state(peer: &Peer, message: &mut Message<'_>) -> Result {
         Some(address) => message.put(WGPEER_A_ENDPOINT, SockAddr::new(address).as_bytes()),
         None => Ok(()),
     }
+}
+
+/// A `struct __kernel_timespec`.
+pub(super) fn timespec((seconds, nanos): (i64, u32)) -> [u8; 16] {
+    let mut time = [0; 16];
+    let (high, low) = time.split_at_mut(8);
+    high.copy_from_slice(&seconds.to_ne_bytes());
+    low.copy_from_slice(&i64::from(nanos).to_ne_bytes());
+    time
 }
 
 fn allowed_ip(prefix: Prefix, message: &mut Message<'_>) -> Result {

@@ -6,6 +6,7 @@ use super::WireGuardFamily;
 use crate::{
     device::{Config, Dev, Device},
     endpoint::Endpoint,
+    events,
     kernel::{
         crypto::KernelCrypto,
         errno::EPFNOSUPPORT,
@@ -53,6 +54,8 @@ pub(super) fn device(request: &Request<'_>) -> Result {
     let replace = flags & WGDEVICE_F_REPLACE_PEERS != 0;
     let peers = request.attr(WGDEVICE_A_PEERS);
     let mut prepared = Preallocated::for_peers(&dev, &mut config, peers, replace)?;
+    let told = events::wanted();
+    let before = told.then(|| events::values_of_device(&dev, &rtnl, &config));
 
     transit::apply(
         &dev,
@@ -66,17 +69,28 @@ pub(super) fn device(request: &Request<'_>) -> Result {
     config.generation = config.generation.wrapping_add(1);
 
     if replace {
-        Peer::remove_all(&dev, &mut config, mem::take(&mut prepared.list));
+        let list = mem::take(&mut prepared.list);
+        Peer::remove_all(&dev, &mut config, list, |peer| {
+            if told {
+                events::peer_removed(peer);
+                events::make_room(&dev, &rtnl);
+            }
+        });
     }
     if let Some(key) = request.attr(WGDEVICE_A_PRIVATE_KEY) {
         if let Ok(key) = key.bytes().try_into() {
-            private_key(&dev, &mut config, SecretKey::new(key));
+            private_key(&dev, &mut config, SecretKey::new(key), told);
         }
+    }
+    if let Some(before) = before {
+        events::device_changed(&dev, &rtnl, &config, before);
     }
     for (attr, new) in peers.iter().flat_map(|a| a.children()).zip(prepared.peers) {
         let change = PeerAttrs::of(attr)?;
-        peer(&dev, &mut config, &change, new)?;
+        peer(&dev, &mut config, &change, new, told)?;
+        events::make_room(&dev, &rtnl);
     }
+    events::deliver(&dev, &rtnl);
     Ok(())
 }
 
@@ -140,7 +154,7 @@ impl Preallocated {
     }
 }
 
-fn private_key(dev: &Dev, config: &mut Config, mut secret: SecretKey<KernelCrypto>) {
+fn private_key(dev: &Dev, config: &mut Config, mut secret: SecretKey<KernelCrypto>, told: bool) {
     let same = |identity: &StaticIdentity<KernelCrypto>| identity.secret().same_as(&secret);
     let unchanged = match dev.identity.read().as_ref() {
         Some(identity) => same(identity),
@@ -164,6 +178,9 @@ fn private_key(dev: &Dev, config: &mut Config, mut secret: SecretKey<KernelCrypt
         .and_then(|identity| dev.by_key.find(identity.public()));
     if let Some(peer) = own {
         Peer::remove(dev, config, &peer);
+        if told {
+            events::peer_removed(&peer);
+        }
     }
 
     let mut current = dev.identity.write();
@@ -248,7 +265,12 @@ fn peer(
     config: &mut Config,
     change: &PeerAttrs<'_>,
     new: Option<RcuArc<Peer>>,
+    told: bool,
 ) -> Result {
+    // What it was before, if there is something to be told.
+    let mut before = None;
+    let mut flags = 0;
+    let ips = dev.allowed_ips.seq();
     let preshared: Option<PresharedKey<KernelCrypto>> = change
         .preshared
         .and_then(|key| key.bytes().try_into().ok())
@@ -258,11 +280,19 @@ fn peer(
     let peer = match (dev.by_key.find(&change.key), new) {
         (Some(peer), _) if change.removes() => {
             Peer::remove(dev, config, &peer);
+            if told {
+                events::peer_removed(&peer);
+            }
             return Ok(());
         }
         (Some(peer), _) => {
+            before = told.then(|| events::values_of(&peer));
             if let Some(preshared) = &preshared {
-                peer.handshake.write().set_preshared_key(preshared);
+                let mut handshake = peer.handshake.write();
+                if !handshake.preshared_key().same_as(preshared) {
+                    flags |= WGEVENT_F_PRESHARED_KEY;
+                }
+                handshake.set_preshared_key(preshared);
             }
             if change.flags & WGPEER_F_REPLACE_ALLOWEDIPS != 0 {
                 dev.allowed_ips.remove_all_of(&mut config.spare, &peer);
@@ -302,11 +332,20 @@ fn peer(
             dev.allowed_ips.insert(&mut config.spare, prefix, &peer)?;
         }
     }
-    if let Some(interval) = change.keepalive {
-        let before = peer.timer_state.set_persistent_keepalive(interval);
-        if before == 0 && interval != 0 && running {
-            send::keepalive(&peer);
-        }
+    let was_off = change.keepalive.is_some_and(|interval| {
+        peer.timer_state.set_persistent_keepalive(interval) == 0 && interval != 0
+    });
+    if dev.allowed_ips.seq() != ips {
+        flags |= WGEVENT_F_ALLOWEDIPS;
+    }
+    // Before anything of it can happen.
+    match before {
+        Some(before) => events::peer_changed(&peer, before, flags),
+        None if told => events::peer_added(&peer),
+        None => (),
+    }
+    if was_off && running {
+        send::keepalive(&peer);
     }
     if running {
         send::send_staged(&peer);

@@ -147,6 +147,16 @@ pub const fn session_expired(birth: Instant, now: Instant) -> bool {
     birth.has_expired(REJECT_AFTER_TIME, now)
 }
 
+/// Nanoseconds until a session born at `birth` is too old. `None`: it is.
+pub const fn session_left(birth: Instant, now: Instant) -> Option<u64> {
+    let left = birth.after(REJECT_AFTER_TIME).nanos_since(now);
+    if left > 0 {
+        Some(left as u64)
+    } else {
+        None
+    }
+}
+
 /// Whether a packet may be sent with `counter`.
 #[inline]
 pub const fn may_send_counter(counter: u64) -> bool {

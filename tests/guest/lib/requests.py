@@ -187,8 +187,8 @@ def family():
     for _, _, payload in looks.exchange(nl.NETLINK_GENERIC, 16, struct.pack("=BBH", 3, 1, 0),
                                         nl.string(2, "wireguard"), 0):
         for _, kind, value in nl.attrs(payload[4:]):
-            if kind == 1:
-                continue  # its number
+            if kind in (1, 7):
+                continue  # its number, and the group of events
             if kind != 6:
                 lines.append(f"attribute {kind} = {value.hex()}")
                 continue
