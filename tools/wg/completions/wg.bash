@@ -60,14 +60,15 @@ _wg() {
 	local current=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} devices
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		_wg_words "show showconf set setconf addconf syncconf genkey genpsk pubkey \
+		_wg_words "show monitor showconf set setconf addconf syncconf genkey genpsk pubkey \
 			help version" "$current"
 		return
 	fi
 	if [ "$COMP_CWORD" -eq 2 ]; then
 		devices=$(wg show interfaces 2>/dev/null)
 		case $command in
-		show) _wg_words "$devices all interfaces transit" "$current" ;;
+		show) _wg_words "$devices all interfaces transit --json --metrics" "$current" ;;
+		monitor) _wg_words "$devices --state --json" "$current" ;;
 		showconf | set | setconf | addconf | syncconf) _wg_words "$devices" "$current" ;;
 		esac
 		return
@@ -76,9 +77,10 @@ _wg() {
 	show)
 		[ "$COMP_CWORD" -eq 3 ] && [ "${COMP_WORDS[2]}" != interfaces ] || return 0
 		_wg_words "public-key private-key listen-port fwmark transit-netns peers preshared-keys \
-			endpoints allowed-ips latest-handshakes transfer persistent-keepalive dump" \
-			"$current"
+			endpoints allowed-ips latest-handshakes transfer persistent-keepalive dump \
+			--json --metrics" "$current"
 		;;
+	monitor) _wg_words "--state --json" "$current" ;;
 	set) _wg_set "$current" ;;
 	setconf | addconf | syncconf) [ "$COMP_CWORD" -ne 3 ] || _wg_files "$current" ;;
 	esac

@@ -34,6 +34,7 @@ end
 complete -c wg -f
 
 complete -c wg -n 'test (count (__wg_words)) -eq 1' -a show -d 'State of devices'
+complete -c wg -n 'test (count (__wg_words)) -eq 1' -a monitor -d 'What happens to devices'
 complete -c wg -n 'test (count (__wg_words)) -eq 1' -a showconf -d 'Configuration of a device'
 complete -c wg -n 'test (count (__wg_words)) -eq 1' -a set -d 'Change settings of a device'
 complete -c wg -n 'test (count (__wg_words)) -eq 1' -a setconf -d 'Make a device be as a file says'
@@ -45,11 +46,15 @@ complete -c wg -n 'test (count (__wg_words)) -eq 1' -a pubkey -d 'Private key on
 complete -c wg -n 'test (count (__wg_words)) -eq 1' -a 'help version'
 
 complete -c wg -n '__wg_at 2 show' -a '(__wg_devices) all interfaces transit'
-complete -c wg -n '__wg_at 2 showconf set setconf addconf syncconf' -a '(__wg_devices)'
+complete -c wg -n '__wg_at 2 monitor showconf set setconf addconf syncconf' -a '(__wg_devices)'
 complete -c wg -n '__wg_at 3 show; and not contains interfaces (__wg_words)' -a 'public-key
     private-key listen-port fwmark transit-netns peers preshared-keys endpoints allowed-ips
     latest-handshakes transfer persistent-keepalive dump'
 complete -c wg -n '__wg_at 3 setconf addconf syncconf' -F
+
+complete -c wg -n 'contains -- (__wg_words)[2] show monitor' -l json -d 'As JSON'
+complete -c wg -n 'contains monitor (__wg_words)' -l state -d 'Begin with the state'
+complete -c wg -n 'contains show (__wg_words)' -l metrics -d 'For Prometheus'
 
 complete -c wg -n '__wg_setting device' -a listen-port -d 'UDP port to receive on'
 complete -c wg -n '__wg_setting device' -a fwmark -d 'Mark for packets that leave'

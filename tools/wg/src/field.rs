@@ -75,6 +75,18 @@ impl Field {
             .map(|(_, field)| *field)
     }
 
+    /// Whether it is about each peer.
+    pub fn is_of_peers(self) -> bool {
+        !matches!(
+            self,
+            Field::PublicKey
+                | Field::PrivateKey
+                | Field::ListenPort
+                | Field::Fwmark
+                | Field::TransitNetns
+        )
+    }
+
     /// Prints the field, each line begun with `name` if there is one.
     pub fn print(
         self,

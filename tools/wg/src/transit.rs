@@ -185,6 +185,7 @@ impl Found {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shown {
     place: Place,
+    nsid: Option<i32>,
     mark_withheld: bool,
 }
 
@@ -204,6 +205,14 @@ impl Shown {
         Self::with(device, netns::identify)
     }
 
+    /// Finds out about the transit netns with this number.
+    pub fn of_nsid(nsid: Option<i32>) -> Self {
+        Self::of(&Device {
+            transit_nsid: nsid,
+            ..Device::default()
+        })
+    }
+
     fn with(device: &Device, identify: impl FnOnce(i32) -> netns::Known) -> Self {
         let place = match device.transit_nsid {
             None => Place::Own,
@@ -218,6 +227,7 @@ impl Shown {
         };
         Self {
             place,
+            nsid: device.transit_nsid,
             mark_withheld: device.fwmark != 0 && device.transit_fwmark == Some(0),
         }
     }
@@ -240,6 +250,29 @@ impl Shown {
             Place::Number(nsid) => Some(format!("nsid {nsid}")),
             Place::Init(nsid) => Some(format!("nsid {nsid} (the one of process 1)")),
             Place::Name(name) => Some(escape(name)),
+        }
+    }
+
+    /// Whether it is the netns of the device itself, or not told.
+    pub fn is_own(&self) -> bool {
+        self.place == Place::Own
+    }
+
+    /// Whether it does not exist any more.
+    pub fn is_gone(&self) -> bool {
+        self.place == Place::Gone
+    }
+
+    /// Its number here.
+    pub fn nsid(&self) -> Option<i32> {
+        self.nsid.filter(|nsid| *nsid != NETNSA_NSID_NOT_ASSIGNED)
+    }
+
+    /// Its name, if ip(1) has one for it.
+    pub fn name(&self) -> Option<&[u8]> {
+        match &self.place {
+            Place::Name(name) => Some(name),
+            _ => None,
         }
     }
 

@@ -10,9 +10,37 @@ pub const WG_GENL_VERSION: u8 = 1;
 pub const WG_CMD_GET_DEVICE: u8 = 0;
 pub const WG_CMD_SET_DEVICE: u8 = 1;
 pub const WG_CMD_GET_TRANSIT: u8 = 64;
+pub const WG_CMD_DEVICE_CHANGE_NTF: u8 = 65;
+pub const WG_CMD_PEER_ADD_NTF: u8 = 66;
+pub const WG_CMD_PEER_CHANGE_NTF: u8 = 67;
+pub const WG_CMD_PEER_DEL_NTF: u8 = 68;
+pub const WG_CMD_PEER_ROAM_NTF: u8 = 69;
+pub const WG_CMD_SESSION_BEGIN_NTF: u8 = 70;
+pub const WG_CMD_SESSION_END_NTF: u8 = 71;
+pub const WG_CMD_TRANSIT_CHANGE_NTF: u8 = 72;
+pub const WG_CMD_TRANSIT_GONE_NTF: u8 = 73;
+pub const WG_CMD_OVERRUN_NTF: u8 = 74;
+
+pub const WG_GENL_MCGRP_EVENTS: &str = "events";
+
+pub const WGEVENT_A_IFINDEX: u16 = 1;
+pub const WGEVENT_A_IFNAME: u16 = 2;
+pub const WGEVENT_A_TIME: u16 = 3;
+pub const WGEVENT_A_COUNT: u16 = 4;
+pub const WGEVENT_A_PEER: u16 = 5;
+pub const WGEVENT_A_FLAGS: u16 = 6;
+pub const WGEVENT_A_DEVICE_OLD: u16 = 7;
+pub const WGEVENT_A_DEVICE_NEW: u16 = 8;
+pub const WGEVENT_A_PEER_OLD: u16 = 9;
+pub const WGEVENT_A_PEER_NEW: u16 = 10;
+
+pub const WGEVENT_F_RENEWAL: u32 = 1;
+pub const WGEVENT_F_PRESHARED_KEY: u32 = 2;
+pub const WGEVENT_F_ALLOWEDIPS: u32 = 4;
 
 pub const WGDEVICE_F_REPLACE_PEERS: u32 = 1;
 
+pub const WGDEVICE_A_IFINDEX: u16 = 1;
 pub const WGDEVICE_A_IFNAME: u16 = 2;
 pub const WGDEVICE_A_PRIVATE_KEY: u16 = 3;
 pub const WGDEVICE_A_PUBLIC_KEY: u16 = 4;
@@ -70,8 +98,13 @@ pub const CTRL_CMD_GETFAMILY: u8 = 3;
 pub const CTRL_ATTR_FAMILY_ID: u16 = 1;
 pub const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 pub const CTRL_ATTR_MAXATTR: u16 = 5;
+pub const CTRL_ATTR_MCAST_GROUPS: u16 = 7;
+pub const CTRL_ATTR_MCAST_GRP_NAME: u16 = 1;
+pub const CTRL_ATTR_MCAST_GRP_ID: u16 = 2;
 
+pub const RTM_DELLINK: u16 = 17;
 pub const RTM_GETLINK: u16 = 18;
+pub const RTNLGRP_LINK: u32 = 1;
 pub const IFLA_IFNAME: u16 = 3;
 pub const IFLA_LINKINFO: u16 = 18;
 pub const IFLA_TARGET_NETNSID: u16 = 46;

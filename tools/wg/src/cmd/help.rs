@@ -16,6 +16,7 @@ Usage: wg [COMMAND [ARGUMENTS]]
   show [DEV|all] [FIELD]      state of devices (what wg does without a command)
   show interfaces             names of all devices
   show transit                sockets in this netns for devices elsewhere
+  monitor [DEV]               what happens to devices, as it happens
   showconf DEV                configuration of a device, as a file for setconf
   set DEV WORDS...            change some settings of a device
   setconf DEV FILE            make a device be as the file says
@@ -26,7 +27,7 @@ Usage: wg [COMMAND [ARGUMENTS]]
 
 Fields of show: public-key private-key listen-port fwmark transit-netns peers
   preshared-keys endpoints allowed-ips latest-handshakes transfer
-  persistent-keepalive dump
+  persistent-keepalive dump; and --json or --metrics, for programs
 
 Words of set: [listen-port PORT] [fwmark MARK] [private-key FILE]
   [transit-netns NAME|PID|PATH] [transit-credentials FD4[,FD6]]

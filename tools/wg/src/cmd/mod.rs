@@ -11,6 +11,7 @@ pub mod show_transit;
 pub mod showconf;
 
 use crate::error::{quote, Failure, Result};
+use crate::monitor;
 
 /// Runs the subcommand that the command line names, `show` if it names none.
 pub fn dispatch(args: impl Iterator<Item = Vec<u8>>) -> Result<()> {
@@ -30,6 +31,7 @@ pub fn dispatch(args: impl Iterator<Item = Vec<u8>>) -> Result<()> {
         (b"-h" | b"--help" | b"help", []) => help::overview(),
         (b"show", _) => show::run(rest),
         (b"showconf", _) => showconf::run(rest),
+        (b"monitor", _) => monitor::run(rest),
         (b"setconf", _) => setconf::run(setconf::How::Set, rest),
         (b"addconf", _) => setconf::run(setconf::How::Add, rest),
         (b"syncconf", _) => setconf::run(setconf::How::Sync, rest),

@@ -3,6 +3,7 @@
 
 use crate::error::Result;
 use crate::format::bytes;
+use crate::json::{self, TransitJson};
 use crate::model::TransitSockets;
 use crate::terminal::{Output, Paint};
 use crate::{kernel, netns, refusal};
@@ -10,10 +11,31 @@ use nix::unistd::{Uid, User};
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-/// Runs the command.
-pub fn run() -> Result<()> {
+fn list() -> Result<Vec<TransitSockets>> {
     let mut list = kernel::transit().map_err(|refused| refusal::of_transit(&refused))?;
     list.sort_by_key(|sockets| (sockets.uid, sockets.port));
+    Ok(list)
+}
+
+/// Runs the command for programs.
+pub fn json() -> Result<()> {
+    let list = list()?;
+    let mut json = json::List::default();
+    for sockets in &list {
+        let user = User::from_uid(Uid::from_raw(sockets.uid));
+        let netns = sockets.nsid.and_then(|nsid| netns::identify(nsid).name);
+        json.push(&TransitJson {
+            sockets,
+            user: user.ok().flatten().map(|user| user.name),
+            netns: netns.map(|name| String::from_utf8_lossy(&name).into_owned()),
+        });
+    }
+    json.finish()
+}
+
+/// Runs the command for people.
+pub fn run() -> Result<()> {
+    let list = list()?;
     let mut names = Names::default();
     let rows: Vec<_> = list
         .iter()

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Finding the `wireguard` generic netlink family.
 
-use crate::netlink::attrs::{attrs, u16_of, u32_of};
+use crate::netlink::attrs::{attrs, string_of, u16_of, u32_of};
 use crate::netlink::message::Message;
 use crate::netlink::socket::{Netlink, Refused};
 use crate::uapi::{
-    CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME, CTRL_ATTR_MAXATTR, CTRL_CMD_GETFAMILY,
-    GENL_ID_CTRL, WGDEVICE_A_TRANSIT_FIRST, WG_GENL_NAME,
+    CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME, CTRL_ATTR_MAXATTR, CTRL_ATTR_MCAST_GROUPS,
+    CTRL_ATTR_MCAST_GRP_ID, CTRL_ATTR_MCAST_GRP_NAME, CTRL_CMD_GETFAMILY, GENL_ID_CTRL,
+    WGDEVICE_A_TRANSIT_FIRST, WG_GENL_MCGRP_EVENTS, WG_GENL_NAME,
 };
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST};
 
@@ -18,6 +19,8 @@ pub struct Family {
     /// The largest attribute type that it takes; 0 if that depends on the
     /// command.
     maxattr: u32,
+    /// The multicast group of its events, if it has one.
+    pub events: Option<u32>,
 }
 
 impl Family {
@@ -26,7 +29,11 @@ impl Family {
         const CTRL_VERSION: u8 = 1;
         let flags = NLM_F_REQUEST | NLM_F_ACK;
         let mut message = Message::genl(GENL_ID_CTRL, flags, CTRL_CMD_GETFAMILY, CTRL_VERSION);
-        let mut family = Self { id: 0, maxattr: 0 };
+        let mut family = Self {
+            id: 0,
+            maxattr: 0,
+            events: None,
+        };
         if message
             .put_str(CTRL_ATTR_FAMILY_NAME, WG_GENL_NAME.as_bytes())
             .is_err()
@@ -38,6 +45,7 @@ impl Family {
                 match kind {
                     CTRL_ATTR_FAMILY_ID => family.id = u16_of(value).unwrap_or(0),
                     CTRL_ATTR_MAXATTR => family.maxattr = u32_of(value).unwrap_or(0),
+                    CTRL_ATTR_MCAST_GROUPS => family.events = events_group(value),
                     _ => {}
                 }
             }
@@ -64,5 +72,38 @@ impl Family {
     /// that does not tell rejects them when they come.
     pub fn lacks_transit(&self) -> bool {
         !self.may_take(WGDEVICE_A_TRANSIT_FIRST)
+    }
+}
+
+/// The number of the group of events in a list of groups.
+fn events_group(groups: &[u8]) -> Option<u32> {
+    attrs(groups).map_while(Result::ok).find_map(|(_, group)| {
+        let find = |wanted| {
+            attrs(group)
+                .map_while(Result::ok)
+                .find_map(|(kind, value)| (kind == wanted).then_some(value))
+        };
+        let name = find(CTRL_ATTR_MCAST_GRP_NAME)?;
+        (string_of(name) == WG_GENL_MCGRP_EVENTS.as_bytes())
+            .then(|| find(CTRL_ATTR_MCAST_GRP_ID).and_then(u32_of))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_is_found_by_its_name() {
+        let mut message = Message::raw();
+        for (name, id) in [(&b"others"[..], 3), (b"events", 7)] {
+            let nest = message.nest(1).unwrap();
+            message.put_u32(CTRL_ATTR_MCAST_GRP_ID, id).unwrap();
+            message.put_str(CTRL_ATTR_MCAST_GRP_NAME, name).unwrap();
+            message.close(nest);
+        }
+        assert_eq!(events_group(message.as_bytes()), Some(7));
+        assert_eq!(events_group(&message.as_bytes()[..20]), None);
+        assert_eq!(events_group(&[0; 64]), None);
     }
 }

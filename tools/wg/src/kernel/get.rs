@@ -159,12 +159,12 @@ fn peer_field(peer: &mut Peer, kind: u16, value: &[u8]) -> Option<()> {
     Some(())
 }
 
-fn i64_of(bytes: &[u8]) -> Option<i64> {
+pub(super) fn i64_of(bytes: &[u8]) -> Option<i64> {
     bytes.try_into().ok().map(i64::from_ne_bytes)
 }
 
 /// Reads a `struct sockaddr_in` or `sockaddr_in6`.
-fn endpoint(bytes: &[u8]) -> Option<SocketAddr> {
+pub(super) fn endpoint(bytes: &[u8]) -> Option<SocketAddr> {
     let family = i32::from(u16_of(bytes.get(..2)?)?);
     let port = u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?);
     match (family, bytes.len()) {

@@ -18,7 +18,7 @@ pub fn list() -> Result<Vec<Vec<u8>>, Refused> {
     let mut message = Message::rtnl(RTM_GETLINK, flags, &[0; IFINFOMSG_LEN]);
     let mut names = Vec::new();
     let result = netlink.ask(&mut message, |answer| {
-        names.extend(wireguard_name(answer));
+        names.extend(wireguard_name(answer).map(<[u8]>::to_vec));
         Ok(())
     });
     match result {
@@ -28,7 +28,7 @@ pub fn list() -> Result<Vec<Vec<u8>>, Refused> {
 }
 
 /// The name in a link message, if the link is one of WireGuard's.
-fn wireguard_name(answer: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn wireguard_name(answer: &[u8]) -> Option<&[u8]> {
     let (mut name, mut ours) = (None, false);
     for (kind, value) in attrs(answer.get(IFINFOMSG_LEN..)?).map_while(Result::ok) {
         match kind {
@@ -42,7 +42,6 @@ fn wireguard_name(answer: &[u8]) -> Option<Vec<u8>> {
         }
     }
     name.filter(|name| ours && !name.is_empty())
-        .map(<[u8]>::to_vec)
 }
 
 #[cfg(test)]
@@ -60,10 +59,7 @@ mod tests {
 
     #[test]
     fn only_wireguard_counts() {
-        assert_eq!(
-            wireguard_name(&link(b"wireguard")).as_deref(),
-            Some(&b"wg0"[..])
-        );
+        assert_eq!(wireguard_name(&link(b"wireguard")), Some(&b"wg0"[..]));
         assert_eq!(wireguard_name(&link(b"wireguard2")), None);
         assert_eq!(wireguard_name(&link(b"")), None);
         assert_eq!(wireguard_name(&[]), None);

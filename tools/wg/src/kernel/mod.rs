@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Devices of the kernel.
 
+pub mod events;
 pub mod family;
 pub mod get;
 pub mod list;

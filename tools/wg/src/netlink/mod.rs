@@ -3,5 +3,6 @@
 
 pub mod attrs;
 pub mod extack;
+pub mod listener;
 pub mod message;
 pub mod socket;
