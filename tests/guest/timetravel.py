@@ -24,6 +24,7 @@ import silence  # noqa: E402, F401
 import secrets_end  # noqa: E402, F401
 import load  # noqa: E402, F401
 import moves  # noqa: E402, F401
+import told  # noqa: E402, F401
 import model  # noqa: E402, F401
 
 tap.run()
