@@ -56,7 +56,10 @@ impl Job<InFlight<Self>> for Decrypt {
                 return packet.open(counter, key);
             }
             // Such a packet is a batch of its own.
-            results = open_all(&packet, keypair, key, pages);
+            results = match open_all(&packet, keypair, key, pages) {
+                Ok(packets) => Some(packets),
+                Err(NoMemory) => cut_and_open(&mut packet, key),
+            };
             results.is_some()
         });
         let opened = opened && results.is_none_or(|results| work.replace(results));
@@ -68,30 +71,61 @@ impl Job<InFlight<Self>> for Decrypt {
     }
 }
 
-/// Decrypts the messages of a packet that is several, all of them for the same session. `None`: none was
-/// authentic, or there is no memory.
+/// There is no page to decrypt to.
+struct NoMemory;
+
+/// Decrypts the messages of a packet that is several, all of them for the same session.
 fn open_all(
     packet: &Packet<'_>,
     keypair: &Keypair,
     key: &[u8; 32],
     pages: &mut PageFrag,
-) -> Option<SkbList> {
+) -> Result<SkbList, NoMemory> {
     let ds = packet.control().ds;
     // A mark of congestion belongs into the header of each.
-    let may_merge = !ip::is_congested(ds) && !keypair.peer.device.netdev().elides_gro();
+    let netdev = keypair.peer.device.netdev();
+    let may_merge = !ip::is_congested(ds) && !netdev.elides_gro();
     let mut opened = Opened {
         pages,
         packets: SkbList::new(),
         ds,
         may_merge,
+        max_len: netdev.gro_max_size(),
         run: None,
     };
-    for datagram in packet.datagrams()? {
+    for datagram in packet.datagrams().into_iter().flatten() {
+        if !opened.has_space(&datagram) {
+            return Err(NoMemory);
+        }
         // What fails costs itself alone.
         let _ = opened.add(&datagram, key);
     }
     let _ = opened.end_run();
-    (!opened.packets.is_empty()).then_some(opened.packets)
+    Ok(opened.packets)
+}
+
+/// Decrypts the messages of such a packet in place, as the stack cuts it.
+#[cold]
+fn cut_and_open(packet: &mut Packet<'_>, key: &[u8; 32]) -> Option<SkbList> {
+    let ds = packet.control().ds;
+    let mut opened = SkbList::new();
+    let mut messages = packet.cut_received()?;
+    while let Some(mut skb) = messages.pop_front() {
+        let header = skb
+            .make_linear(DATA_HEADER_LEN as u32)
+            .then(|| DataHeader::parse(skb.view().linear()))
+            .flatten();
+        let (Some(header), wire_len) = (header, skb.view().len()) else {
+            continue;
+        };
+        let mut message = skb.packet();
+        if message.open(header.counter, key) {
+            message.scrub(false);
+            message.note_received(header.counter, 1, ds, wire_len);
+            opened.push_back(skb);
+        }
+    }
+    Some(opened)
 }
 
 /// The packets that came out of messages so far.
@@ -101,6 +135,8 @@ struct Opened<'a> {
     /// DS field of the outer header.
     ds: u8,
     may_merge: bool,
+    /// Merged packets are shorter than this.
+    max_len: u32,
     run: Option<Merging>,
 }
 
@@ -126,6 +162,20 @@ impl Merging {
 }
 
 impl Opened<'_> {
+    /// Whether there is space for what is in a message.
+    #[inline]
+    fn has_space(&mut self, datagram: &Datagram<'_>) -> bool {
+        // What is merged so far is in the space, which must not be changed for another then.
+        let mut end = self.run.as_ref().map_or(0, |merging| merging.payload.end);
+        end = end
+            .saturating_add(datagram.len())
+            .saturating_add(PageFrag::ALIGN);
+        end <= self.pages.left() || {
+            let _ = self.end_run();
+            self.pages.space(datagram.len()).is_some()
+        }
+    }
+
     /// Adds the packet that is in a message. `None`: it is not authentic, or there is no memory.
     fn add(&mut self, datagram: &Datagram<'_>, key: &[u8; 32]) -> Option<()> {
         let counter = DataHeader::parse(&datagram.start::<DATA_HEADER_LEN>()?)?.counter;
@@ -165,7 +215,8 @@ impl Opened<'_> {
             false => None,
         };
         if let Some((segment, run)) = segment.and_then(|segment| {
-            let run = Run::begin(&segment, packet.get(..segment.header_len())?)?;
+            let mut run = Run::begin(&segment, packet.get(..segment.header_len())?)?;
+            run.set_max_size(self.max_len);
             Some((segment, run))
         }) {
             self.run = Some(Merging {

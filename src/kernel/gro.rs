@@ -289,31 +289,60 @@ impl Skb {
     /// The datagrams that the packet was received as, as packets of their own. They begin with their
     /// network header.
     pub(crate) fn into_datagrams(mut self) -> SkbList {
-        let back = {
-            let view = self.view();
-            view.data_offset()
-                .checked_sub(view.headers().network_header)
-        };
-        if !back.is_some_and(|back| self.retreat(back.into())) {
-            return SkbList::new();
+        let segments = self.packet().segment_received();
+        segments.map_or(SkbList::new(), |(list, _)| list)
+    }
+}
+
+impl Packet<'_> {
+    /// The datagrams that the packet was received as, as packets of their own. They begin where it
+    /// does. `None`: the stack does not cut it, or there is no memory.
+    #[cold]
+    pub(crate) fn cut_received(&mut self) -> Option<SkbList> {
+        let (mut segments, headers_len) = self.segment_received()?;
+        let mut list = SkbList::new();
+        while let Some(mut skb) = segments.pop_front() {
+            if !skb.advance(headers_len) {
+                return None;
+            }
+            list.push_back(skb);
         }
-        let mut packet = self.packet();
-        let headers = packet.headers_mut();
+        Some(list)
+    }
+
+    /// What the stack cuts a packet of several datagrams into, and how long the outer headers are that each
+    /// begins with.
+    fn segment_received(&mut self) -> Option<(SkbList, u32)> {
+        let headers = self.headers();
+        let back = u32::from(self.data_offset().checked_sub(headers.network_header)?);
         if u32::from(headers.pkt_type()) == bindings::PACKET_LOOPBACK {
             // Looped back it says that there is nothing to verify; it is to be cut as it was made.
-            headers.set_ip_summed(bindings::CHECKSUM_PARTIAL as u8);
+            self.headers_mut()
+                .set_ip_summed(bindings::CHECKSUM_PARTIAL as u8);
         }
-        // SAFETY: The packet is ours. It stays so; the segments are new packets.
-        let segments = unsafe { bindings::wg_skb_segment_received(packet.raw()) };
-        match kernel::error::from_err_ptr(segments) {
-            // SAFETY: The segments are a null-terminated chain that is ours, each with written headers.
-            Ok(first) => unsafe { SkbList::from_segments(first) },
-            Err(_) => SkbList::new(),
-        }
+        let skb = self.raw();
+        // SAFETY: The packet is ours, and its outer headers are in front of it. They become part of it
+        // while it is cut, by which it stays as it is, but for the end of its control block; the segments
+        // are new packets.
+        let segments = unsafe {
+            bindings::skb_push(skb, back);
+            let segments = bindings::wg_skb_segment_received(skb);
+            bindings::skb_pull(skb, back);
+            segments
+        };
+        let first = kernel::error::from_err_ptr(segments).ok()?;
+        // SAFETY: The segments are a null-terminated chain that is ours, each with written headers.
+        Some((unsafe { SkbList::from_segments(first) }, back))
     }
 }
 
 impl NetDevice {
+    /// Bytes that a packet which is merged of several is to be shorter than, whatever its version.
+    pub(crate) fn gro_max_size(&self) -> u32 {
+        // SAFETY: The device is valid.
+        unsafe { bindings::wg_gro_max_size(self.as_ptr()) }
+    }
+
     /// Whether packets that come in on it must not be merged.
     pub(crate) fn elides_gro(&self) -> bool {
         // SAFETY: The device is valid.

@@ -406,6 +406,12 @@ struct sk_buff *wg_skb_segment_received(struct sk_buff *skb)
 	return __skb_gso_segment(skb, NETIF_F_SG | NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM, false);
 }
 
+unsigned int wg_gro_max_size(const struct net_device *dev)
+{
+	/* What is longer has no length in its header. */
+	return min3(READ_ONCE(dev->gro_max_size), READ_ONCE(dev->gro_ipv4_max_size), 65536U);
+}
+
 bool wg_netif_elide_gro(const struct net_device *dev)
 {
 	return netif_elide_gro(dev);

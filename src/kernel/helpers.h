@@ -135,6 +135,7 @@ void wg_skb_add_rx_frag(struct sk_buff *skb, int i, struct page *page, int off, 
 void *wg_skb_frag_address(const skb_frag_t *frag);
 unsigned int wg_skb_frag_size(const skb_frag_t *frag);
 struct sk_buff *wg_skb_segment_received(struct sk_buff *skb);
+unsigned int wg_gro_max_size(const struct net_device *dev);
 bool wg_netif_elide_gro(const struct net_device *dev);
 void wg_dev_sw_netstats_tx_add(struct net_device *dev, unsigned int packets);
 bool wg_skb_frags_readable(const struct sk_buff *skb);

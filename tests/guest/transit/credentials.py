@@ -57,7 +57,7 @@ def rule_6_credentials_for_a_move():
         refused(f"{what} for a move", error, kernel, advice, "transit-netns", 1,
                 "transit-credentials", f"{v4},{v6}", alive=False)
     refused("a netns that is none, by path", "EINVAL", "no network namespace",
-            "leads to no network namespace", "transit-netns", "/dev/null", alive=False)
+            "leads to no network namespace", "transit-netns", "/etc/passwd", alive=False)
     refused("a namespace of another kind", "EINVAL", "no network namespace",
             "leads to no network namespace", "transit-netns", "/proc/self/ns/uts", alive=False)
     refused("no such PID", "ESRCH", "no process", "there is no process `4000000'",

@@ -74,8 +74,10 @@ impl Record {
         // A command may be one that cannot be looked at either.
         let end = Instant::now() + Duration::from_secs(5);
         loop {
+            // In this order: it may become its command between the two.
+            let in_the_making = self.is_in_the_making();
             let found = self.inside.one();
-            if found.is_some() || !self.is_in_the_making() || Instant::now() > end {
+            if found.is_some() || !in_the_making || Instant::now() > end {
                 return found;
             }
             // It is about to become its command.
@@ -85,7 +87,8 @@ impl Record {
 
     /// Whether there is anybody in it.
     pub fn is_alive(&self) -> bool {
-        self.inside.one().is_some() || self.is_in_the_making()
+        // In this order: its maker may become its command between the two.
+        self.is_in_the_making() || self.inside.one().is_some()
     }
 }
 
