@@ -353,6 +353,7 @@ def merged():
         segments_arrive(peer, watch, "TCP segments, replayed", messages, [])
         messages = tcp_train(peer)
         peer.sock.send(messages[7])
+        house.until_end(peer, watch, 1000)
         segments_arrive(peer, watch, "TCP segments, of which one came before", messages,
                         [n for n in range(20) if n != 7])
         segments_arrive(peer, watch, "all of those, replayed", messages, [])
