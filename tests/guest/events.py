@@ -507,6 +507,9 @@ def monitor():
 @scenario
 def monitor_userspace():
     """A userspace device is asked once a second, and `wg monitor' says so."""
+    if world.debugs():
+        skip("a userspace device is monitored", "a kernel that checks itself is too slow for it")
+        return
     os.makedirs("/var/run/wireguard", exist_ok=True)
     try:
         go = subprocess.run(["wireguard-go", "wgo"], check=False, timeout=60,
