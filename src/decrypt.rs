@@ -9,7 +9,7 @@
 use crate::{
     ip,
     kernel::{
-        batch::{InFlight, Outcome, Stage},
+        batch::{InFlight, Stage},
         chain::SkbList,
         frag::PageFrag,
         gro::Datagram,
@@ -62,12 +62,7 @@ impl Job<InFlight<Self>> for Decrypt {
             };
             results.is_some()
         });
-        let opened = opened && results.is_none_or(|results| work.replace(results));
-        work.finish(if opened {
-            Outcome::Done
-        } else {
-            Outcome::Failed
-        });
+        work.finish(opened, results);
     }
 }
 
@@ -94,9 +89,7 @@ fn open_all(
         run: None,
     };
     for datagram in packet.datagrams().into_iter().flatten() {
-        if !opened.has_space(&datagram) {
-            return Err(NoMemory);
-        }
+        opened.make_space(&datagram)?;
         // What fails costs itself alone.
         let _ = opened.add(&datagram, key);
     }
@@ -162,32 +155,29 @@ impl Merging {
 }
 
 impl Opened<'_> {
-    /// Whether there is space for what is in a message.
+    /// Sees to it that there is space for what is in a message, behind what is merged so far. Where it
+    /// does not fit there the run ends, since its space must not be changed for another.
     #[inline]
-    fn has_space(&mut self, datagram: &Datagram<'_>) -> bool {
-        // What is merged so far is in the space, which must not be changed for another then.
-        let mut end = self.run.as_ref().map_or(0, |merging| merging.payload.end);
-        end = end
+    fn make_space(&mut self, datagram: &Datagram<'_>) -> Result<(), NoMemory> {
+        let end = self.run.as_ref().map_or(0, |merging| merging.payload.end);
+        let end = end
             .saturating_add(datagram.len())
             .saturating_add(PageFrag::ALIGN);
-        end <= self.pages.left() || {
+        if end > self.pages.left() {
             let _ = self.end_run();
-            self.pages.space(datagram.len()).is_some()
+            self.pages.space(datagram.len()).ok_or(NoMemory)?;
         }
+        Ok(())
     }
 
-    /// Adds the packet that is in a message. `None`: it is not authentic, or there is no memory.
+    /// Adds the packet that is in a message, for which [space was made](Self::make_space). `None`: it is
+    /// not authentic, or there is no memory for a packet.
     fn add(&mut self, datagram: &Datagram<'_>, key: &[u8; 32]) -> Option<()> {
         let counter = DataHeader::parse(&datagram.start::<DATA_HEADER_LEN>()?)?.counter;
         let sealed = datagram.len().checked_sub(DATA_HEADER_LEN)?;
         let wire_len = u32::try_from(datagram.len()).ok()?;
         if let Some(merging) = &mut self.run {
-            // Should it be refused there must be room for it behind all of that, too.
-            let end = merging
-                .payload
-                .end
-                .checked_next_multiple_of(PageFrag::ALIGN)?;
-            if merging.is_next(counter) && end.checked_add(sealed)? <= self.pages.left() {
+            if merging.is_next(counter) {
                 return match append(merging, self.pages, datagram, counter, key)? {
                     Appended::Merged => Some(()),
                     Appended::MergedLast => self.end_run(),

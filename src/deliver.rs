@@ -133,7 +133,7 @@ impl Arrival<'_> {
         let view = skb.view();
         let control = view.control();
         let (first, messages, ds) = (control.nonce, control.segments, control.ds);
-        let Some(mut segments) = skb.packet().cut() else {
+        let Ok(mut segments) = skb.packet().cut() else {
             return skb.free(Fate::Consumed);
         };
         if segments.segments() == usize::from(messages) {

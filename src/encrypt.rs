@@ -9,7 +9,7 @@
 
 use crate::{
     kernel::{
-        batch::{InFlight, Outcome, Stage},
+        batch::{InFlight, Stage},
         chain::SkbList,
         cipher,
         frag::PageFrag,
@@ -58,12 +58,7 @@ impl Job<InFlight<Self>> for Encrypt {
                 .or_else(|| cut_and_seal(&mut packet, keypair));
             results.is_some()
         });
-        let sealed = sealed && results.is_none_or(|results| work.replace(results));
-        work.finish(if sealed {
-            Outcome::Done
-        } else {
-            Outcome::Failed
-        });
+        work.finish(sealed, results);
     }
 }
 
@@ -149,7 +144,7 @@ fn cut_and_seal(packet: &mut Packet<'_>, keypair: &Keypair) -> Option<SkbList> {
     let control = packet.control();
     let (first, ds, mtu) = (control.nonce, control.ds, control.mtu);
     let segments = usize::from(control.segments);
-    let mut list = packet.cut()?;
+    let mut list = packet.cut().ok()?;
     if list.segments() != segments {
         return None;
     }

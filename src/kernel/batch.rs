@@ -142,30 +142,25 @@ impl<S: Stage> InFlight<S> {
         (unsafe { IterMut::from_raw(self.first) }, context)
     }
 
-    /// Has `results` come of the packets. `false`: none, which have not.
+    /// Ends the parallel stage, and has the batch consumed. It has failed if it is not `done`, or if
+    /// nothing is in the `results` that came of its packets, where others did.
     #[inline]
-    pub(crate) fn replace(&mut self, results: SkbList) -> bool {
-        let Some(first) = results.into_raw() else {
-            return false;
-        };
-        let control = Skb::control_ptr(self.first);
-        // SAFETY: As in `packets`; the consumer reads this after the state has changed.
-        let former = unsafe {
-            let former = (*control).results;
-            // INVARIANT: A chain of packets that belong to the batch from now on.
-            (*control).results = first.as_ptr();
-            NonNull::new(former)
-        };
-        // SAFETY: By the type invariant; nothing refers to them any more.
-        drop(former.map(|former| unsafe { SkbList::from_raw(former) }));
-        true
-    }
-
-    /// Ends the parallel stage, and has the batch consumed.
-    #[inline]
-    pub(crate) fn finish(self, outcome: Outcome) {
+    pub(crate) fn finish(self, done: bool, results: Option<SkbList>) {
+        let this = ManuallyDrop::new(self);
+        let mut outcome = if done { Outcome::Done } else { Outcome::Failed };
+        if let Some(results) = results {
+            match results.into_raw() {
+                // INVARIANT: A chain of packets that belong to the batch from now on.
+                // SAFETY: As in `packets`; the consumer reads this after the state has changed. There were
+                // no results, as this comes but once.
+                Some(first) => unsafe {
+                    (*Skb::control_ptr(this.first)).results = first.as_ptr();
+                },
+                None => outcome = Outcome::Failed,
+            }
+        }
         // SAFETY: It is not used or dropped any more.
-        unsafe { ManuallyDrop::new(self).end(outcome) };
+        unsafe { this.end(outcome) };
     }
 
     /// # Safety

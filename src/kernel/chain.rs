@@ -14,6 +14,7 @@ use core::{
     mem::ManuallyDrop,
     ptr::{self, NonNull},
 };
+use kernel::{error::from_err_ptr, prelude::*};
 
 /// A chain of packets that transmitters fill and one worker empties.
 pub(crate) type SharedList = SpinLockBh<SkbList>;
@@ -122,15 +123,15 @@ impl SkbList {
         NonNull::new(ManuallyDrop::new(self).head)
     }
 
-    /// The chain that segmentation returns.
+    /// The chain that segmentation returns, or its error.
     ///
     /// # Safety
     ///
-    /// The packets that are linked from `first` on, which may be null, are on no other list and pass to
-    /// the result. Their headers were written.
-    pub(super) unsafe fn from_segments(first: *mut bindings::sk_buff) -> Self {
+    /// `first` is an error pointer, or else the packets that are linked from it on, which may be null,
+    /// are on no other list and pass to the result. Their headers were written.
+    pub(super) unsafe fn from_segments(first: *mut bindings::sk_buff) -> Result<Self> {
         let mut list = Self::new();
-        let mut next = first;
+        let mut next = from_err_ptr(first)?;
         while !next.is_null() {
             // SAFETY: By the contract; the link is read before the packet is on another list.
             unsafe {
@@ -139,7 +140,7 @@ impl SkbList {
                 list.push_back(Skb::from_raw(this));
             }
         }
-        list
+        Ok(list)
     }
 
     /// A chain by its first packet.

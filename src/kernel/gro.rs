@@ -322,17 +322,15 @@ impl Packet<'_> {
         }
         let skb = self.raw();
         // SAFETY: The packet is ours, and its outer headers are in front of it. They become part of it
-        // while it is cut, by which it stays as it is, but for the end of its control block; the segments
-        // are new packets.
+        // while it is cut, by which it stays as it is, but for the end of its control block. The segments
+        // are new packets, a null-terminated chain that is ours, each with written headers.
         let segments = unsafe {
             bindings::skb_push(skb, back);
             let segments = bindings::wg_skb_segment_received(skb);
             bindings::skb_pull(skb, back);
-            segments
+            SkbList::from_segments(segments)
         };
-        let first = kernel::error::from_err_ptr(segments).ok()?;
-        // SAFETY: The segments are a null-terminated chain that is ours, each with written headers.
-        Some((unsafe { SkbList::from_segments(first) }, back))
+        Some((segments.ok()?, back))
     }
 }
 

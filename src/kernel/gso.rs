@@ -123,13 +123,11 @@ impl Packet<'_> {
         })
     }
 
-    /// The packet's segments, cut by the stack, as packets of their own. `None`: it cannot.
-    pub(crate) fn cut(&mut self) -> Option<SkbList> {
-        // SAFETY: The packet is valid. It stays as it is, but for the end of its control block.
-        let segments = unsafe { bindings::wg_skb_gso_segment(self.raw()) };
-        let first = kernel::error::from_err_ptr(segments).ok()?;
-        // SAFETY: The segments are a null-terminated chain that is ours, each with written headers.
-        Some(unsafe { SkbList::from_segments(first) })
+    /// The packet's segments, cut by the stack, as packets of their own.
+    pub(crate) fn cut(&mut self) -> Result<SkbList> {
+        // SAFETY: The packet is valid. It stays as it is, but for the end of its control block. The
+        // segments are new packets, a null-terminated chain that is ours, each with written headers.
+        unsafe { SkbList::from_segments(bindings::wg_skb_gso_segment(self.raw())) }
     }
 }
 
@@ -137,21 +135,15 @@ impl Skb {
     /// Splits a packet that is to be segmented; any other packet comes back as a chain of one.
     /// The error comes with the packet.
     #[inline]
-    pub(crate) fn segment(self) -> Result<SkbList, (Self, Error)> {
+    pub(crate) fn segment(mut self) -> Result<SkbList, (Self, Error)> {
         // SAFETY: Valid by the type invariant.
-        if !unsafe { bindings::wg_skb_is_gso(self.view().raw()) } {
-            let mut list = SkbList::new();
-            list.push_back(self);
-            return Ok(list);
+        if !unsafe { bindings::wg_skb_is_gso(self.as_ptr()) } {
+            return Ok(SkbList::from(self));
         }
-        // SAFETY: As above; the original stays ours, the segments are new packets.
-        let segments = unsafe { bindings::wg_skb_gso_segment(self.view().raw()) };
-        match kernel::error::from_err_ptr(segments) {
-            Ok(first) => {
+        match self.packet().cut() {
+            Ok(segments) => {
                 self.free(Fate::Consumed);
-                // SAFETY: The segments are a null-terminated chain that is ours, each with written
-                // headers.
-                Ok(unsafe { SkbList::from_segments(first) })
+                Ok(segments)
             }
             Err(error) => Err((self, error)),
         }

@@ -321,21 +321,33 @@ impl<D: Receiver> Sockets<D> {
         net::kuid(self.v4.uid())
     }
 
-    /// Something is in the socket's queue: takes it out again.
-    unsafe extern "C" fn data_ready(sk: *mut bindings::sock) {
-        // SAFETY: As in `receive`, which is what calls this: the socket's user data is the device or null.
+    /// The device that a socket is of.
+    ///
+    /// # Safety
+    ///
+    /// The stack calls for `sk`, a tunnel socket of a device's, which is not released yet, or in a read
+    /// section that its release waits for. The result is used during that call.
+    #[inline]
+    unsafe fn device_of<'a>(sk: *mut bindings::sock) -> Option<&'a Dev<D>> {
+        // SAFETY: By the contract. The device is alive up to its sockets' release, and its address was
+        // set before the functions were that the stack calls; a socket on its way out has none.
         unsafe {
             let data = (&raw const (*sk).sk_user_data).read_volatile();
-            Self::drain(sk, data.cast::<Dev<D>>().as_ref());
+            data.cast::<Dev<D>>().as_ref()
         }
+    }
+
+    /// Something is in the socket's queue: takes it out again.
+    unsafe extern "C" fn data_ready(sk: *mut bindings::sock) {
+        // SAFETY: The stack calls this for a tunnel socket.
+        unsafe { Self::drain(sk, Self::device_of(sk)) };
     }
 
     /// The same for a task's socket, which is open while the interface is down, too.
     unsafe extern "C" fn task_data_ready(sk: *mut bindings::sock) {
         // SAFETY: As above.
         unsafe {
-            let data = (&raw const (*sk).sk_user_data).read_volatile();
-            let dev = data.cast::<Dev<D>>().as_ref();
+            let dev = Self::device_of(sk);
             Self::drain(sk, dev.filter(|dev| dev.netdev().is_running()));
         }
     }
@@ -393,12 +405,8 @@ impl<D: Receiver> Sockets<D> {
             skb.free(Fate::Dropped);
             return 0;
         }
-        // SAFETY: The stack calls this for a socket that is not released yet, or in a read section
-        // that its release waits for. The device is alive up to then, and its address was set
-        // before the function was; a socket on its way out has none.
-        let data = unsafe { (&raw const (*sk).sk_user_data).read_volatile() };
-        // SAFETY: As above.
-        match unsafe { data.cast::<Dev<D>>().as_ref() } {
+        // SAFETY: The stack calls this for a tunnel socket.
+        match unsafe { Self::device_of(sk) } {
             Some(dev) => D::receive(dev, skb),
             None => skb.free(Fate::Dropped),
         }
@@ -413,9 +421,7 @@ impl<D: Receiver> Sockets<D> {
     ) -> i32 {
         // SAFETY: As above; both are valid, and the packet is still as UDP received it.
         let passes = unsafe {
-            let data = (&raw const (*sk).sk_user_data).read_volatile();
-            let dev = data.cast::<Dev<D>>().as_ref();
-            dev.is_some_and(|dev| dev.netdev().is_running())
+            Self::device_of(sk).is_some_and(|dev| dev.netdev().is_running())
                 && bindings::wg_sk_filter_passes(sk, skb)
         };
         if passes {
