@@ -57,9 +57,10 @@ pub(crate) fn send_initiation(peer: &RcuArc<Peer>) {
     let Some(initiation) = create_initiation(peer) else {
         return;
     };
-    let host = PeerTimers(peer.borrow());
+    // Before it is sent, since the response may be here before the send returns, and calls it off.
+    peer.timer_state
+        .handshake_initiated(&PeerTimers(peer.borrow()));
     send_handshake(peer, &mut initiation.to_bytes());
-    peer.timer_state.handshake_initiated(&host);
 }
 
 fn create_initiation(peer: &RcuArc<Peer>) -> Option<Initiation> {

@@ -9,7 +9,7 @@
 //!
 //! | Timer                 | Armed by                  | Disarmed by            | After                  |
 //! |-----------------------|---------------------------|------------------------|------------------------|
-//! | `RetransmitHandshake` | initiation sent           | handshake complete     | 5 s + jitter           |
+//! | `RetransmitHandshake` | initiation about to go    | handshake complete     | 5 s + jitter           |
 //! | `SendKeepalive`       | data received, if not yet | anything sent          | 10 s                   |
 //! | `NewHandshake`        | data sent, if not yet     | anything received      | 15 s + jitter          |
 //! | `ZeroKeyMaterial`     | session derived, giving up|                        | 540 s                  |
@@ -265,7 +265,7 @@ impl TimerState {
         }
     }
 
-    /// An initiation was sent.
+    /// An initiation is about to be sent. Not after it: its response would have nothing to disarm.
     pub fn handshake_initiated(&self, host: &impl Host) {
         let wait = REKEY_TIMEOUT * MSEC_PER_SEC;
         host.arm(Timer::RetransmitHandshake, with_jitter(host, wait));
