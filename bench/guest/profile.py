@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Keeps a module busy for bench/profile: MODULE (c or ours), LOAD (tcp, jumbo for TCP in large
-packets, the size of packets, peers, which sets and removes 10,000, or load, which unloads and loads
+packets, link for TCP over an ordinary link, the size of packets, peers, which sets and removes 10,000, or load, which unloads and loads
 the module itself), and SECONDS. Tells which symbols this kernel has where."""
 
 import os
@@ -52,11 +52,13 @@ if LOAD == "load":
     symbols()
     print("end", loads(), flush=True)
     sys.exit()
-with ground.Tunnel(rows.MTUS.get(LOAD, 1420)):
+with ground.Tunnel(rows.MTUS.get(LOAD, 1420)) as tunnel:
+    if LOAD == "link":
+        rows.ordinary(tunnel)
     symbols()
     if LOAD == "peers":
         found = peers()
-    elif LOAD in ("tcp", "jumbo"):
+    elif LOAD in ("tcp", "jumbo", "link"):
         found = ground.tcp(1, "forth", SECONDS)
     else:
         found = ground.udp(int(LOAD), SECONDS)
