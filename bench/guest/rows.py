@@ -108,7 +108,8 @@ def interop_rows(scale):
     sh(f"modprobe -a udp_tunnel ip6_udp_tunnel libcurve25519 libchacha20poly1305; "
        f"insmod {SECOND_FILE}")
     try:
-        with Tunnel(MTUS["1420"], SECOND):
+        with Tunnel(MTUS["1420"], SECOND) as tunnel:
+            ordinary(tunnel)
             return each_way("interop", scale)
     finally:
         sh(f"rmmod {SECOND}")
