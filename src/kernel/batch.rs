@@ -220,12 +220,8 @@ struct Links {
 }
 
 const _: () = {
-    assert!(
-        offset_of!(bindings::sk_buff__bindgen_ty_1__bindgen_ty_1, next) == offset_of!(Links, next)
-    );
-    assert!(
-        offset_of!(bindings::sk_buff__bindgen_ty_1__bindgen_ty_1, prev) == offset_of!(Links, prev)
-    );
+    assert!(offset_of!(Links, next) == bindings::OFFSET_SKB_NEXT);
+    assert!(offset_of!(Links, prev) == bindings::OFFSET_SKB_PREV);
 };
 
 /// A queue with many producers and one consumer at a time, that keeps the order of entry.
