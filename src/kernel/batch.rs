@@ -15,6 +15,7 @@ use super::{
     ring::RingItem,
     skb::Skb,
 };
+use crate::protocol::constants::MAX_QUEUED_PACKETS;
 use core::{
     cell::UnsafeCell,
     marker::{PhantomData, PhantomPinned},
@@ -253,9 +254,6 @@ unsafe impl<S: Stage> Sync for OrderedQueue<S> {}
 unsafe impl<S: Stage> Send for OrderedQueue<S> {}
 
 impl<S: Stage> OrderedQueue<S> {
-    /// What fits in, so that a stalled consumer does not eat all memory.
-    const CAPACITY: u32 = 1024;
-
     /// An empty queue.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(&this in Self {
@@ -301,7 +299,8 @@ impl<S: Stage> OrderedQueue<S> {
         batch: Batch<S::Context>,
         weight: u16,
     ) -> Result<InFlight<S>, Batch<S::Context>> {
-        if self.count.load(Ordering::Relaxed) >= Self::CAPACITY {
+        if self.count.load(Ordering::Relaxed) >= MAX_QUEUED_PACKETS as u32 {
+            // A stalled consumer must not eat all memory.
             return Err(batch);
         }
         // The last one may overshoot, and concurrent producers by their own number, which does no harm.
