@@ -15,6 +15,7 @@ use super::{
     ring::RingItem,
     skb::Skb,
 };
+use crate::protocol::constants::MAX_QUEUED_PACKETS;
 use core::{
     cell::UnsafeCell,
     marker::{PhantomData, PhantomPinned},
@@ -220,12 +221,8 @@ struct Links {
 }
 
 const _: () = {
-    assert!(
-        offset_of!(bindings::sk_buff__bindgen_ty_1__bindgen_ty_1, next) == offset_of!(Links, next)
-    );
-    assert!(
-        offset_of!(bindings::sk_buff__bindgen_ty_1__bindgen_ty_1, prev) == offset_of!(Links, prev)
-    );
+    assert!(offset_of!(Links, next) == bindings::OFFSET_SKB_NEXT);
+    assert!(offset_of!(Links, prev) == bindings::OFFSET_SKB_PREV);
 };
 
 /// A queue with many producers and one consumer at a time, that keeps the order of entry.
@@ -257,9 +254,6 @@ unsafe impl<S: Stage> Sync for OrderedQueue<S> {}
 unsafe impl<S: Stage> Send for OrderedQueue<S> {}
 
 impl<S: Stage> OrderedQueue<S> {
-    /// What fits in, so that a stalled consumer does not eat all memory.
-    const CAPACITY: u32 = 1024;
-
     /// An empty queue.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(&this in Self {
@@ -305,7 +299,8 @@ impl<S: Stage> OrderedQueue<S> {
         batch: Batch<S::Context>,
         weight: u16,
     ) -> Result<InFlight<S>, Batch<S::Context>> {
-        if self.count.load(Ordering::Relaxed) >= Self::CAPACITY {
+        if self.count.load(Ordering::Relaxed) >= MAX_QUEUED_PACKETS as u32 {
+            // A stalled consumer must not eat all memory.
             return Err(batch);
         }
         // The last one may overshoot, and concurrent producers by their own number, which does no harm.

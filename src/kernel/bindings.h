@@ -66,6 +66,8 @@ OFFSET(SKB_PREV, sk_buff, prev);
 OFFSET(SKB_DEV, sk_buff, dev);
 OFFSET(SKB_MARK, sk_buff, mark);
 OFFSET(SKB_HEADERS, sk_buff, headers);
+OFFSET(SKB_CSUM_START, sk_buff, csum_start);
+OFFSET(SKB_CSUM_OFFSET, sk_buff, csum_offset);
 
 /*
  * Macros that bindgen cannot evaluate, as constants that it can. helpers.c checks the one that

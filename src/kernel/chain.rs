@@ -5,7 +5,7 @@
 //! C header: `include/linux/skbuff.h`.
 
 use super::{
-    bindings,
+    bindings, layout,
     lock::SpinLockBh,
     skb::{Packet, Skb},
 };
@@ -66,7 +66,7 @@ impl SkbList {
             self.head = skb;
         } else {
             // SAFETY: The tail is ours by the type invariant.
-            unsafe { (*self.tail).__bindgen_anon_1.__bindgen_anon_1.next = skb };
+            unsafe { *layout::skb_next(self.tail) = skb };
         }
         self.tail = skb;
     }
@@ -77,7 +77,7 @@ impl SkbList {
         let first = NonNull::new(self.head)?;
         // SAFETY: The first packet is ours by the type invariant.
         unsafe {
-            self.head = (*first.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.next;
+            self.head = *layout::skb_next(first.as_ptr());
             if self.head.is_null() {
                 self.tail = ptr::null_mut();
             }
@@ -99,7 +99,7 @@ impl SkbList {
             self.head = other.head;
         } else {
             // SAFETY: The tail is ours by the type invariant.
-            unsafe { (*self.tail).__bindgen_anon_1.__bindgen_anon_1.next = other.head };
+            unsafe { *layout::skb_next(self.tail) = other.head };
         }
         self.tail = other.tail;
         self.segments = self.segments.saturating_add(other.segments);
@@ -136,7 +136,7 @@ impl SkbList {
             // SAFETY: By the contract; the link is read before the packet is on another list.
             unsafe {
                 let this = next;
-                next = (*this).__bindgen_anon_1.__bindgen_anon_1.next;
+                next = *layout::skb_next(this);
                 list.push_back(Skb::from_raw(this));
             }
         }
@@ -203,7 +203,7 @@ impl<'a> Iterator for IterMut<'a> {
         // SAFETY: The packet is part of the chain that is borrowed for `'a`; the link is read
         // before the packet is given out, so each packet is given out once. No reference to all of
         // the packet is made: a queue may be writing another of its links.
-        self.0 = unsafe { (*this.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.next };
+        self.0 = unsafe { *layout::skb_next(this.as_ptr()) };
         Some(Packet(this, PhantomData))
     }
 }

@@ -138,7 +138,7 @@ unsafe impl<S: FamilyOps> Sync for Family<S> {}
 
 impl<S: FamilyOps> Family<S> {
     const CONTEXT_FITS: () =
-        assert!(size_of::<DumpContext>() <= size_of::<bindings::netlink_callback__bindgen_ty_1>());
+        assert!(size_of::<DumpContext>() <= size_of::<layout::CallbackContext>());
 
     /// The commands, which the kernel only reads.
     const OPS: &'static [bindings::genl_split_ops; 3] = &{

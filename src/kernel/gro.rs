@@ -10,6 +10,7 @@ use super::{
     chain::SkbList,
     cipher,
     gso::{gso_type, shared_info},
+    layout,
     netdev::NetDevice,
     skb::{Packet, Skb, DATA_HEADER, HEADROOM},
 };
@@ -119,7 +120,7 @@ impl<'a> Pieces<'a> {
             let mut readable = Self::is_readable(this.skb);
             while !skb.is_null() {
                 readable &= Self::is_readable(skb) && (*shared_info(skb)).frag_list.is_null();
-                skb = (*skb).__bindgen_anon_1.__bindgen_anon_1.next;
+                skb = *layout::skb_next(skb);
             }
             if !readable {
                 this.skb = ptr::null_mut();
@@ -165,7 +166,7 @@ impl<'a> Iterator for Pieces<'a> {
                     ));
                 }
                 self.skb = if self.listed {
-                    (*self.skb).__bindgen_anon_1.__bindgen_anon_1.next
+                    *layout::skb_next(self.skb)
                 } else {
                     (*info).frag_list
                 };
@@ -259,10 +260,7 @@ impl Skb {
         let headers = packet.headers_mut();
         headers.transport_header = transport;
         if merged.segments > 1 {
-            headers.set_ip_summed(bindings::CHECKSUM_PARTIAL as u8);
-            headers.__bindgen_anon_1.__bindgen_anon_1.csum_start = transport;
-            headers.__bindgen_anon_1.__bindgen_anon_1.csum_offset =
-                offset_of!(bindings::tcphdr, check) as u16;
+            layout::set_csum_partial(headers, transport, offset_of!(bindings::tcphdr, check));
             // Who cuts it goes by that.
             let (mut kind, ethertype) = match merged.ipv6 {
                 true => (gso_type::TCPV6, ETH_P_IPV6),

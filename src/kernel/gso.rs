@@ -9,6 +9,7 @@ use super::{
     bindings,
     chain::SkbList,
     frag::PageFrag,
+    layout,
     skb::{Fate, Packet, Skb},
 };
 use crate::protocol::gso::{Gso, Segmenter, Transport};
@@ -77,11 +78,10 @@ impl Packet<'_> {
             return None;
         };
         let headers = self.headers();
-        // SAFETY: The packet is valid. `csum_start` is what the field holds while a checksum is partial.
+        // SAFETY: The packet is valid.
         let plain = headers.encapsulation() == 0
             && headers.ip_summed() == bindings::CHECKSUM_PARTIAL as u8
-            && headers.transport_header
-                == unsafe { headers.__bindgen_anon_1.__bindgen_anon_1.csum_start }
+            && headers.transport_header == layout::csum_start(headers)
             && unsafe { bindings::wg_skb_owner_is_sender(skb) }
             && unsafe { bindings::wg_skb_frags_readable(skb) };
         plain.then_some(Gso {
@@ -220,11 +220,8 @@ impl<'a> Messages<'a> {
         to.inner_network_header = at;
         if self.count > 1 {
             // The stack sums for the pseudo header only, and leaves the rest to whoever cuts.
-            to.set_ip_summed(bindings::CHECKSUM_PARTIAL as u8);
-            to.__bindgen_anon_1.__bindgen_anon_1.csum_start =
-                at.checked_sub(size_of::<bindings::udphdr>() as u16)?;
-            to.__bindgen_anon_1.__bindgen_anon_1.csum_offset =
-                offset_of!(bindings::udphdr, check) as u16;
+            let start = at.checked_sub(size_of::<bindings::udphdr>() as u16)?;
+            layout::set_csum_partial(to, start, offset_of!(bindings::udphdr, check));
             // SAFETY: The packet is ours, and so is its shared information.
             unsafe {
                 let info = shared_info(skb);

@@ -10,10 +10,11 @@ use core::mem::offset_of;
 use kernel::ffi::{c_char, c_int};
 
 macro_rules! compare {
-    ($($type:ident.$($member:ident).+ == $offset:ident;)*) => {
+    ($([$start:expr];)? $($type:ident.$($member:ident).+ == $offset:ident;)*) => {
         const _: () = {
+            let start = 0 $(+ $start)?;
             $(assert!(
-                offset_of!(bindings::$type, $($member).+) == bindings::$offset,
+                start + offset_of!(bindings::$type, $($member).+) == bindings::$offset,
                 "C has it elsewhere"
             );)*
         };
@@ -37,13 +38,22 @@ compare! {
     sk_buff.__bindgen_anon_4.headers == OFFSET_SKB_HEADERS;
 }
 
-const _: () = {
-    let mark = offset_of!(
-        bindings::sk_buff__bindgen_ty_4__bindgen_ty_1,
-        __bindgen_anon_4.mark
-    );
-    assert!(bindings::OFFSET_SKB_HEADERS + mark == bindings::OFFSET_SKB_MARK);
-};
+compare! {
+    [bindings::OFFSET_SKB_HEADERS];
+    sk_buff__bindgen_ty_4__bindgen_ty_1.__bindgen_anon_1.__bindgen_anon_1.csum_start == OFFSET_SKB_CSUM_START;
+    sk_buff__bindgen_ty_4__bindgen_ty_1.__bindgen_anon_1.__bindgen_anon_1.csum_offset == OFFSET_SKB_CSUM_OFFSET;
+    sk_buff__bindgen_ty_4__bindgen_ty_1.__bindgen_anon_4.mark == OFFSET_SKB_MARK;
+}
+
+// `struct_group()` has the same members twice: by themselves, and as a structure.
+const _: () =
+    assert!(size_of::<SkbHeaders>() == size_of::<bindings::sk_buff__bindgen_ty_4__bindgen_ty_2>());
+
+/// The fields of a packet from `headers` on, which are forgotten together.
+pub(super) type SkbHeaders = bindings::sk_buff__bindgen_ty_4__bindgen_ty_1;
+
+/// What a dump may keep from one message to the next.
+pub(super) type CallbackContext = bindings::netlink_callback__bindgen_ty_1;
 
 /// What to say of an attribute that is refused.
 pub(super) const fn set_reject_message(policy: &mut bindings::nla_policy, message: *const c_char) {
@@ -94,14 +104,12 @@ pub(super) const fn set_dump(
     };
 }
 
-/// What a dump may keep from one message to the next.
+/// Where that is.
 ///
 /// # Safety
 ///
 /// `cb` is valid.
-pub(super) unsafe fn dump_context(
-    cb: *mut bindings::netlink_callback,
-) -> *mut bindings::netlink_callback__bindgen_ty_1 {
+pub(super) unsafe fn dump_context(cb: *mut bindings::netlink_callback) -> *mut CallbackContext {
     // SAFETY: By the contract.
     unsafe { &raw mut (*cb).__bindgen_anon_1 }
 }
@@ -121,6 +129,7 @@ pub(super) unsafe fn dst_dev(dst: *mut bindings::dst_entry) -> *const *mut bindi
 /// # Safety
 ///
 /// `skb` is valid.
+#[inline]
 pub(super) unsafe fn skb_dev(skb: *mut bindings::sk_buff) -> *mut *mut bindings::net_device {
     // SAFETY: By the contract.
     unsafe {
@@ -130,4 +139,48 @@ pub(super) unsafe fn skb_dev(skb: *mut bindings::sk_buff) -> *mut *mut bindings:
             .__bindgen_anon_1
             .dev
     }
+}
+
+/// The link to the packet behind it.
+///
+/// # Safety
+///
+/// `skb` is valid.
+#[inline]
+pub(super) unsafe fn skb_next(skb: *mut bindings::sk_buff) -> *mut *mut bindings::sk_buff {
+    // SAFETY: By the contract.
+    unsafe { &raw mut (*skb).__bindgen_anon_1.__bindgen_anon_1.next }
+}
+
+/// The headers of a packet.
+///
+/// # Safety
+///
+/// `skb` is valid.
+#[inline]
+pub(super) unsafe fn skb_headers(skb: *mut bindings::sk_buff) -> *mut SkbHeaders {
+    // SAFETY: By the contract. The union's members are the same fields, as was compared.
+    unsafe { (&raw mut (*skb).__bindgen_anon_4).cast() }
+}
+
+/// From where on a partial checksum is completed, from the start of the packet's buffer.
+#[inline]
+pub(super) fn csum_start(headers: &SkbHeaders) -> u16 {
+    // SAFETY: Both members of the union are plain data, of the same size.
+    unsafe { headers.__bindgen_anon_1.__bindgen_anon_1.csum_start }
+}
+
+/// Has the checksum be partial: who completes it sums from `start` on, and writes it `offset` bytes
+/// behind that.
+#[inline]
+pub(super) fn set_csum_partial(headers: &mut SkbHeaders, start: u16, offset: usize) {
+    headers.set_ip_summed(bindings::CHECKSUM_PARTIAL as u8);
+    headers.__bindgen_anon_1.__bindgen_anon_1.csum_start = start;
+    headers.__bindgen_anon_1.__bindgen_anon_1.csum_offset = offset as u16;
+}
+
+/// The firewall mark.
+#[inline]
+pub(super) fn set_mark(headers: &mut SkbHeaders, mark: u32) {
+    headers.__bindgen_anon_4.mark = mark;
 }

@@ -4,7 +4,13 @@
 //!
 //! C header: `include/linux/skbuff.h`.
 
-use super::{bindings, frag::Frag, gso, netdev::NetDevice};
+use super::{
+    bindings,
+    frag::Frag,
+    gso,
+    layout::{self, SkbHeaders},
+    netdev::NetDevice,
+};
 use core::{
     marker::PhantomData,
     mem::{size_of, ManuallyDrop},
@@ -43,8 +49,6 @@ const _: () = {
     // What is behind this is overwritten when the packet is cut.
     assert!(core::mem::offset_of!(Control, nonce) <= bindings::SKB_GSO_CB_OFFSET as usize);
     assert!(core::mem::offset_of!(bindings::sk_buff, cb) % align_of::<Control>() == 0);
-    // `super::batch` and the chains below use the first two words as links.
-    assert!(size_of::<bindings::sk_buff__bindgen_ty_1__bindgen_ty_1>() >= 2 * size_of::<usize>());
 };
 
 /// Why a packet is given up, which packet-drop monitors tell apart.
@@ -194,21 +198,15 @@ impl<'a> Packet<'a> {
     }
 
     #[inline]
-    pub(super) fn headers(&self) -> &bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
-        // SAFETY: The packet is valid. The union's two members are the same fields, once by name and
-        // once as a group.
-        unsafe { (*self.raw()).__bindgen_anon_4.__bindgen_anon_1.as_ref() }
+    pub(super) fn headers(&self) -> &SkbHeaders {
+        // SAFETY: The packet is valid.
+        unsafe { &*layout::skb_headers(self.raw()) }
     }
 
     #[inline]
-    pub(super) fn headers_mut(&mut self) -> &mut bindings::sk_buff__bindgen_ty_4__bindgen_ty_1 {
+    pub(super) fn headers_mut(&mut self) -> &mut SkbHeaders {
         // SAFETY: As above; `&mut self` makes the access exclusive.
-        unsafe {
-            (*self.0.as_ptr())
-                .__bindgen_anon_4
-                .__bindgen_anon_1
-                .as_mut()
-        }
+        unsafe { &mut *layout::skb_headers(self.raw()) }
     }
 
     /// The bytes from the network header on.
@@ -258,9 +256,7 @@ impl<'a> Packet<'a> {
         // which zero is "not set".
         unsafe {
             bindings::skb_scrub_packet(skb, true);
-            (&raw mut (*skb).__bindgen_anon_4.headers)
-                .cast::<bindings::sk_buff__bindgen_ty_4__bindgen_ty_2>()
-                .write_bytes(0, 1);
+            layout::skb_headers(skb).write_bytes(0, 1);
         }
         let new = self.headers_mut();
         if encapsulating {
@@ -276,11 +272,7 @@ impl<'a> Packet<'a> {
             (*skb).set_nohdr(0);
             (*skb).set_peeked(0);
             (*skb).mac_len = 0;
-            (*skb)
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .dev = ptr::null_mut();
+            *layout::skb_dev(skb) = ptr::null_mut();
             (*skb).hdr_len = (*skb).data.offset_from((*skb).head) as u16;
             bindings::wg_skb_reset_redirect(skb);
         }
@@ -314,7 +306,7 @@ impl Skb {
     pub(super) unsafe fn from_raw(skb: *mut bindings::sk_buff) -> Self {
         // SAFETY: By the contract; the link is cleared so that "on no list" is true of it.
         unsafe {
-            (*skb).__bindgen_anon_1.__bindgen_anon_1.next = ptr::null_mut();
+            *layout::skb_next(skb) = ptr::null_mut();
             Self(NonNull::new_unchecked(skb))
         }
     }
@@ -546,10 +538,7 @@ impl Skb {
     #[inline]
     fn set_dev(&mut self, dev: &NetDevice) {
         // SAFETY: Valid by the type invariant, and ours.
-        unsafe {
-            let skb = self.0.as_mut();
-            skb.__bindgen_anon_1.__bindgen_anon_1.__bindgen_anon_1.dev = dev.as_ptr();
-        }
+        unsafe { *layout::skb_dev(self.0.as_ptr()) = dev.as_ptr() };
     }
 
     /// Marks the packet as belonging to `dev`, with firewall mark `mark`, for sending.
@@ -560,7 +549,7 @@ impl Skb {
         let mut packet = self.packet();
         let headers = packet.headers_mut();
         headers.set_ignore_df(1);
-        headers.__bindgen_anon_4.mark = mark;
+        layout::set_mark(headers, mark);
     }
 
     /// Answers with an ICMP error of `dev`'s: nobody is there for the destination.

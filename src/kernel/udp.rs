@@ -8,6 +8,7 @@ pub(crate) use super::task_socket::MaySend;
 use super::{
     bindings,
     errno::EADDRINUSE,
+    layout,
     net::{self, Net},
     netdev::{Dev, Driver, InNet},
     rcu,
@@ -370,11 +371,7 @@ impl<D: Receiver> Sockets<D> {
             // SAFETY: The packet has left the queue and is ours. UDP has read the headers in front of it,
             // and lent the device's field to the queue.
             let mut skb = unsafe {
-                (*skb)
-                    .__bindgen_anon_1
-                    .__bindgen_anon_1
-                    .__bindgen_anon_1
-                    .dev = ptr::null_mut();
+                *layout::skb_dev(skb) = ptr::null_mut();
                 Skb::from_raw(skb)
             };
             // SAFETY: Both are valid. What is wrong is counted as by recvmsg(2).
