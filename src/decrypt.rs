@@ -7,6 +7,7 @@
 //! each other, and become one packet as the stack's own GRO would make it.
 
 use crate::{
+    endpoint::Endpoint,
     ip,
     kernel::{
         batch::{InFlight, Stage},
@@ -44,26 +45,44 @@ impl Job<InFlight<Self>> for Decrypt {
         PageFrag::new()
     }
 
-    fn run(mut work: InFlight<Self>, pages: &mut PageFrag) {
-        let (mut packets, keypair) = work.packets();
-        let mut results = None;
-        let opened = packets.all(|mut packet| {
-            let Some(key) = keypair.receiving_key() else {
-                return false;
-            };
-            let (counter, messages) = (packet.control().nonce, packet.control().segments);
-            if messages <= 1 {
-                return packet.open(counter, key);
-            }
-            // Such a packet is a batch of its own.
-            results = match open_all(&packet, keypair, key, pages) {
-                Ok(packets) => Some(packets),
-                Err(NoMemory) => cut_and_open(&mut packet, key),
-            };
-            results.is_some()
-        });
-        work.finish(opened, results);
+    fn joins(last: &InFlight<Self>, next: &InFlight<Self>) -> bool {
+        let (last_packet, next_packet) = (last.first(), next.first());
+        last.has_context_of(next)
+            && [&last_packet, &next_packet].map(|packet| packet.control().segments) == [1, 1]
+            && last_packet.control().ds == next_packet.control().ds
+            // The endpoint of one is taken for that of all, of which some may be forged.
+            && Endpoint::of(&last_packet) == Endpoint::of(&next_packet)
     }
+
+    fn run(batches: &mut [Option<InFlight<Self>>], pages: &mut PageFrag) {
+        if batches.len() > 1 {
+            open_together(batches, pages);
+        }
+        for batch in batches.iter_mut().filter_map(Option::take) {
+            open_alone(batch, pages);
+        }
+    }
+}
+
+fn open_alone(mut batch: InFlight<Decrypt>, pages: &mut PageFrag) {
+    let (mut packets, keypair) = batch.packets();
+    let mut results = None;
+    let opened = packets.all(|mut packet| {
+        let Some(key) = keypair.receiving_key() else {
+            return false;
+        };
+        let (counter, messages) = (packet.control().nonce, packet.control().segments);
+        if messages <= 1 {
+            return packet.open(counter, key);
+        }
+        // Such a packet is a batch of its own.
+        results = match open_all(&packet, keypair, key, pages) {
+            Ok(packets) => Some(packets),
+            Err(NoMemory) => cut_and_open(&mut packet, key),
+        };
+        results.is_some()
+    });
+    batch.finish(opened, results);
 }
 
 /// There is no page to decrypt to.
@@ -76,25 +95,44 @@ fn open_all(
     key: &[u8; 32],
     pages: &mut PageFrag,
 ) -> Result<SkbList, NoMemory> {
-    let ds = packet.control().ds;
-    // A mark of congestion belongs into the header of each.
-    let netdev = keypair.peer.device.netdev();
-    let may_merge = !ip::is_congested(ds) && !netdev.elides_gro();
-    let mut opened = Opened {
-        pages,
-        packets: SkbList::new(),
-        ds,
-        may_merge,
-        max_len: netdev.gro_max_size(),
-        run: None,
-    };
+    let mut opened = Opened::new(pages, keypair, packet.control().ds);
     for datagram in packet.datagrams().into_iter().flatten() {
         opened.make_space(&datagram)?;
         // What fails costs itself alone.
         let _ = opened.add(&datagram, key);
     }
-    let _ = opened.end_run();
-    Ok(opened.packets)
+    Ok(opened.finish())
+}
+
+/// Decrypts messages that came in one by one, from the first of `batches` on, as if they had come in as
+/// one packet. Where there is no page to decrypt to, the rest of the batches stays.
+fn open_together(batches: &mut [Option<InFlight<Decrypt>>], pages: &mut PageFrag) {
+    let mut pages = Some(pages);
+    let mut opened = None;
+    let mut count = 0usize;
+    for batch in batches.iter_mut().flatten() {
+        let (mut packets, keypair) = batch.packets();
+        let Some(packet) = packets.next() else {
+            break;
+        };
+        if let Some(pages) = pages.take() {
+            opened = Some(Opened::new(pages, keypair, packet.control().ds));
+        }
+        let Some(opened) = &mut opened else {
+            break;
+        };
+        let datagram = packet.datagram();
+        if opened.make_space(&datagram).is_err() {
+            break;
+        }
+        if let Some(key) = keypair.receiving_key() {
+            let _ = opened.add(&datagram, key);
+        }
+        count = count.wrapping_add(1);
+    }
+    let results = opened.map_or(SkbList::new(), Opened::finish);
+    let finished = batches.iter_mut().take(count).filter_map(Option::take);
+    InFlight::finish_together(finished, results);
 }
 
 /// Decrypts the messages of such a packet in place, as the stack cuts it.
@@ -154,7 +192,27 @@ impl Merging {
     }
 }
 
-impl Opened<'_> {
+impl<'a> Opened<'a> {
+    /// None yet. All that is added is for `keypair`, and came with `ds` in the outer header.
+    fn new(pages: &'a mut PageFrag, keypair: &Keypair, ds: u8) -> Self {
+        let netdev = keypair.peer.device.netdev();
+        Self {
+            pages,
+            packets: SkbList::new(),
+            ds,
+            // A mark of congestion belongs into the header of each.
+            may_merge: !ip::is_congested(ds) && !netdev.elides_gro(),
+            max_len: netdev.gro_max_size(),
+            run: None,
+        }
+    }
+
+    /// The packets.
+    fn finish(mut self) -> SkbList {
+        let _ = self.end_run();
+        self.packets
+    }
+
     /// Sees to it that there is space for what is in a message, behind what is merged so far. Where it
     /// does not fit there the run ends, since its space must not be changed for another.
     #[inline]

@@ -8,7 +8,6 @@ use crate::{
     ip::{IpHeader, IPV4_HEADER_LEN, IPV6_HEADER_LEN},
     kernel::{
         batch::{Outcome, Parts},
-        chain::SkbList,
         debug,
         napi::PollContext,
         netdev::Stat,
@@ -39,16 +38,10 @@ pub(crate) fn deliver(peer: Ref<'_, Peer>, context: &PollContext<'_>, budget: u3
         let parts = batch.into_parts();
         match outcome {
             Outcome::Done => arrive(&peer, context, parts),
-            Outcome::Failed => consume(parts.packets),
+            Outcome::Failed | Outcome::Elsewhere => parts.packets.consume(),
         }
     }
     done
-}
-
-fn consume(mut packets: SkbList) {
-    while let Some(skb) = packets.pop_front() {
-        skb.free(Fate::Consumed);
-    }
 }
 
 /// Takes in the authentic messages of a packet.

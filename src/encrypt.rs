@@ -46,20 +46,124 @@ impl Job<InFlight<Self>> for Encrypt {
         PageFrag::new()
     }
 
-    fn run(mut work: InFlight<Self>, pages: &mut PageFrag) {
-        let (mut packets, keypair) = work.packets();
-        let mut results = None;
-        let sealed = packets.all(|mut packet| {
-            if packet.control().segments <= 1 {
-                return seal(&mut packet, keypair);
-            }
-            // Such a packet is a batch of its own.
-            results = seal_segments(&mut packet, keypair, pages)
-                .or_else(|| cut_and_seal(&mut packet, keypair));
-            results.is_some()
-        });
-        work.finish(sealed, results);
+    fn joins(last: &InFlight<Self>, next: &InFlight<Self>) -> bool {
+        let (last_packet, next_packet) = (last.first(), next.first());
+        let share = |packet: &Packet<'_>| {
+            let control = packet.control();
+            (control.segments, control.mtu, control.ds)
+        };
+        let shared = share(&last_packet);
+        last.has_context_of(next)
+            && share(&next_packet) == shared
+            && shared.0 == 1
+            && last.is_one()
+            && next.is_one()
+            && last_packet.len() != 0
+            && last_packet.may_leave_with(&next_packet)
+            && last.context().peer.device.udp_gso.is_on()
     }
+
+    fn run(batches: &mut [Option<InFlight<Self>>], pages: &mut PageFrag) {
+        let mut rest = &mut *batches;
+        while rest.len() > 1 {
+            let len = same_flow(rest);
+            let Some((flow, others)) = rest.split_at_mut_checked(len) else {
+                break;
+            };
+            seal_together(flow, pages);
+            rest = others;
+        }
+        for batch in batches.iter_mut().filter_map(Option::take) {
+            seal_alone(batch, pages);
+        }
+    }
+}
+
+fn seal_alone(mut batch: InFlight<Encrypt>, pages: &mut PageFrag) {
+    let (mut packets, keypair) = batch.packets();
+    let mut results = None;
+    let sealed = packets.all(|mut packet| {
+        if packet.control().segments <= 1 {
+            return seal(&mut packet, keypair);
+        }
+        // Such a packet is a batch of its own.
+        results = seal_segments(&mut packet, keypair, pages)
+            .or_else(|| cut_and_seal(&mut packet, keypair));
+        results.is_some()
+    });
+    batch.finish(sealed, results);
+}
+
+/// Of how many batches, from the first on, the packets are of one flow: at least one.
+fn same_flow(batches: &mut [Option<InFlight<Encrypt>>]) -> usize {
+    let mut first = None;
+    let mut hashes = batches.iter_mut().flatten().map_while(|batch| {
+        let mut packet = batch.packets().0.next()?;
+        packet.note_hash();
+        Some(packet.hash())
+    });
+    let same = |hash: &u32| *first.get_or_insert(*hash) == *hash;
+    hashes.by_ref().take_while(same).count().max(1)
+}
+
+/// Makes UDP GSO packets of packets that became ready at the same time, all as long and of one flow. The
+/// batches stay where there is no memory, or nothing to be gained.
+fn seal_together(batches: &mut [Option<InFlight<Encrypt>>], pages: &mut PageFrag) {
+    if let Some(results) = seal_all(batches, pages) {
+        for batch in batches.iter_mut().flatten() {
+            batch.packets().0.for_each(|mut packet| packet.orphan());
+        }
+        InFlight::finish_together(batches.iter_mut().filter_map(Option::take), results);
+    }
+}
+
+fn seal_all(batches: &mut [Option<InFlight<Encrypt>>], pages: &mut PageFrag) -> Option<SkbList> {
+    let count = u32::try_from(batches.len())
+        .ok()
+        .filter(|&count| count > 1)?;
+    for batch in batches.iter_mut().flatten() {
+        if !batch
+            .packets()
+            .0
+            .all(|mut packet| packet.complete_checksum())
+        {
+            return None;
+        }
+    }
+    let (len, mtu) = {
+        let packet = batches.first()?.as_ref()?.first();
+        (packet.len() as usize, packet.control().mtu as usize)
+    };
+    let size = len
+        .checked_add(padding_for(len, mtu))?
+        .checked_add(DATA_MIN_LEN)?;
+    let mut list = SkbList::new();
+    for part in super_packet::parts(count, size)? {
+        let part = batches.get(part.start as usize..part.end as usize)?;
+        let mut messages = gso::Messages::new(pages, size)?;
+        for batch in part.iter().flatten() {
+            let (packet, keypair) = (batch.first(), batch.context());
+            let counter = packet.control().nonce;
+            messages.add(size, |message| {
+                let (plain, padding) = message
+                    .get_mut(DATA_HEADER_LEN..size.checked_sub(TAG_LEN)?)?
+                    .split_at_mut_checked(len)?;
+                packet.copy(plain)?;
+                padding.fill(0);
+                message
+                    .first_chunk_mut()
+                    .map(|header| *header = keypair.header(counter))?;
+                cipher::seal_message(message, counter, keypair.sending_key())
+            })?;
+        }
+        let first = part.first()?.as_ref()?.first();
+        let mut skb = messages.finish(&first)?;
+        let (number, ds) = (first.control().nonce, first.control().ds);
+        skb.packet()
+            .note_message(number, u16::try_from(part.len()).ok()?, ds);
+        list.push_back(skb);
+    }
+    Some(list)
 }
 
 /// Makes a message of a packet, in place.

@@ -150,12 +150,18 @@ impl Job<Received<Device>> for ReceiveHandshakes {
 
     fn tools() {}
 
-    fn run(item: Received<Device>, _: &mut ()) {
-        let (skb, dev) = item.into_parts();
-        let waiting = dev.handshakes_waiting.load(Ordering::Relaxed);
-        process(&dev, &skb, waiting);
-        skb.free(Fate::Consumed);
-        dev.handshakes_waiting.fetch_sub(1, Ordering::Relaxed);
+    fn joins(_: &Received<Device>, _: &Received<Device>) -> bool {
+        false
+    }
+
+    fn run(items: &mut [Option<Received<Device>>], _: &mut ()) {
+        for item in items.iter_mut().filter_map(Option::take) {
+            let (skb, dev) = item.into_parts();
+            let waiting = dev.handshakes_waiting.load(Ordering::Relaxed);
+            process(&dev, &skb, waiting);
+            skb.free(Fate::Consumed);
+            dev.handshakes_waiting.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -258,10 +258,14 @@ fn transmit_some(peer: &RcuArc<Peer>, queue: &mut Drain<'_, Encrypt>) -> bool {
             return false;
         };
         let parts = batch.into_parts();
-        let packets = parts.results.unwrap_or(parts.packets);
-        sent = sent.saturating_add(packets.segments());
-        if outcome == Outcome::Done {
-            transmit(peer, packets);
+        match outcome {
+            Outcome::Done => {
+                let packets = parts.results.unwrap_or(parts.packets);
+                sent = sent.saturating_add(packets.segments());
+                transmit(peer, packets);
+            }
+            Outcome::Failed => drop(parts),
+            Outcome::Elsewhere => parts.packets.consume(),
         }
     }
     true

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Keeps a module busy for bench/profile: MODULE (c or ours), LOAD (tcp, jumbo for TCP in large
-packets, link for TCP over an ordinary link, the size of packets, peers, which sets and removes 10,000, or load, which unloads and loads
+packets, link for TCP over an ordinary link, from-c for such from the C module, the size of packets, peers, which sets and removes 10,000, or load, which unloads and loads
 the module itself), and SECONDS. Tells which symbols this kernel has where."""
 
 import os
@@ -52,14 +52,17 @@ if LOAD == "load":
     symbols()
     print("end", loads(), flush=True)
     sys.exit()
-with ground.Tunnel(rows.MTUS.get(LOAD, 1420)) as tunnel:
-    if LOAD == "link":
+if LOAD == "from-c":
+    rows.load_second()
+with ground.Tunnel(rows.MTUS.get(LOAD, 1420),
+                   *([rows.SECOND] if LOAD == "from-c" else [])) as tunnel:
+    if LOAD in ("link", "from-c"):
         rows.ordinary(tunnel)
     symbols()
     if LOAD == "peers":
         found = peers()
-    elif LOAD in ("tcp", "jumbo", "link"):
-        found = ground.tcp(1, "forth", SECONDS)
+    elif LOAD in ("tcp", "jumbo", "link", "from-c"):
+        found = ground.tcp(1, "back" if LOAD == "from-c" else "forth", SECONDS)
     else:
         found = ground.udp(int(LOAD), SECONDS)
     print("end", found, flush=True)

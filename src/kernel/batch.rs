@@ -11,9 +11,10 @@
 use super::{
     bindings,
     chain::{IterMut, SkbList},
+    layout,
     rcu::{RcuArc, Shared},
     ring::RingItem,
-    skb::Skb,
+    skb::{Skb, View},
 };
 use crate::protocol::constants::MAX_QUEUED_PACKETS;
 use core::{
@@ -42,11 +43,14 @@ pub(crate) enum Outcome {
     Done,
     /// The batch is to be dropped.
     Failed,
+    /// What came of the packets is in the results of a batch before this one.
+    Elsewhere,
 }
 
 const PENDING: u32 = 0;
 const DONE: u32 = 1;
 const FAILED: u32 = 2;
+const ELSEWHERE: u32 = 3;
 
 /// Packets that share the context `C` (a keypair).
 ///
@@ -143,6 +147,49 @@ impl<S: Stage> InFlight<S> {
         (unsafe { IterMut::from_raw(self.first) }, context)
     }
 
+    /// Its first packet, to be looked at.
+    #[inline]
+    pub(crate) fn first(&self) -> View<'_> {
+        // SAFETY: By the type invariant nobody changes the packet while `self` is borrowed.
+        unsafe { View::from_raw(self.first) }
+    }
+
+    /// Whether it is one packet.
+    #[inline]
+    pub(crate) fn is_one(&self) -> bool {
+        // SAFETY: The packet is valid by the type invariant; its link is no link of the queue's.
+        unsafe { (*layout::skb_next(self.first.as_ptr())).is_null() }
+    }
+
+    /// What its packets share.
+    #[inline]
+    pub(crate) fn context(&self) -> &S::Context {
+        // SAFETY: The batch owns a reference, and cannot lose it while it is pending.
+        unsafe { &*self.first().control().owner.cast::<S::Context>() }
+    }
+
+    /// Whether what its packets share is what the `other`'s share.
+    #[inline]
+    pub(crate) fn has_context_of(&self, other: &Self) -> bool {
+        ptr::eq(self.context(), other.context())
+    }
+
+    /// Ends the parallel stage of several batches, out of whose packets the `results` came. Those are
+    /// consumed where the first is.
+    #[inline]
+    pub(crate) fn finish_together(mut run: impl Iterator<Item = Self>, results: SkbList) {
+        let Some(first) = run.next() else {
+            return;
+        };
+        for batch in run {
+            if batch.has_context_of(&first) {
+                // SAFETY: It is not used or dropped any more. The first has the consumer look for all.
+                unsafe { ManuallyDrop::new(batch).settle(Outcome::Elsewhere) };
+            }
+        }
+        first.finish(true, Some(results));
+    }
+
     /// Ends the parallel stage, and has the batch consumed. It has failed if it is not `done`, or if
     /// nothing is in the `results` that came of its packets, where others did.
     #[inline]
@@ -169,22 +216,37 @@ impl<S: Stage> InFlight<S> {
     /// This is the last use of the value.
     #[inline]
     unsafe fn end(&self, outcome: Outcome) {
+        let control = Skb::control_ptr(self.first);
+        // SAFETY: As in `packets`: the owner's reference is there to be cloned, since by the contract the
+        // batch is pending still; the temporary that stands for it is not dropped.
+        let context = unsafe {
+            let owner = ManuallyDrop::new(RcuArc::<S::Context>::from_raw((*control).owner.cast()));
+            (*owner).clone()
+        };
+        // SAFETY: By the contract.
+        unsafe { self.settle(outcome) };
+        S::finished(&context);
+    }
+
+    /// Lets the batch be consumed, without a word to the consumer.
+    ///
+    /// # Safety
+    ///
+    /// This is the last use of the value.
+    #[inline]
+    unsafe fn settle(&self, outcome: Outcome) {
         let state = match outcome {
             Outcome::Done => DONE,
             Outcome::Failed => FAILED,
+            Outcome::Elsewhere => ELSEWHERE,
         };
-        let control = Skb::control_ptr(self.first);
-        // SAFETY: As in `packets`: the owner's reference is there to be cloned, since by the contract the
-        // batch is pending still; the temporary that stands for it is not dropped. The control block is
-        // valid up to the store, after which the batch may be consumed at any moment. Release: the
-        // consumer sees all that was done to the packets.
-        let context = unsafe {
-            let owner = ManuallyDrop::new(RcuArc::<S::Context>::from_raw((*control).owner.cast()));
-            let context = (*owner).clone();
-            (*control).state.store(state, Ordering::Release);
-            context
-        };
-        S::finished(&context);
+        // SAFETY: The control block is valid up to the store, after which the batch may be consumed at
+        // any moment. Release: the consumer sees all that was done to the packets.
+        unsafe {
+            (*Skb::control_ptr(self.first))
+                .state
+                .store(state, Ordering::Release);
+        }
     }
 }
 
@@ -404,6 +466,7 @@ impl<S: Stage> Drain<'_, S> {
         let outcome = match unsafe { (*Skb::control_ptr(first)).state.load(Ordering::Acquire) } {
             PENDING => return None,
             DONE => Outcome::Done,
+            ELSEWHERE => Outcome::Elsewhere,
             _ => Outcome::Failed,
         };
         // SAFETY: As above.

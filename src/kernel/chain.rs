@@ -7,7 +7,7 @@
 use super::{
     bindings, layout,
     lock::SpinLockBh,
-    skb::{Packet, Skb},
+    skb::{Fate, Packet, Skb},
 };
 use core::{
     marker::PhantomData,
@@ -109,6 +109,14 @@ impl SkbList {
     #[inline]
     pub(crate) fn take(&mut self) -> SkbList {
         core::mem::replace(self, SkbList::new())
+    }
+
+    /// Frees the packets, which did what they were for.
+    #[inline]
+    pub(crate) fn consume(mut self) {
+        while let Some(skb) = self.pop_front() {
+            skb.free(Fate::Consumed);
+        }
     }
 
     /// The packets in turn.

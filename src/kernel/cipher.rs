@@ -8,7 +8,7 @@ use super::{
     bindings,
     skb::{Packet, DATA_HEADER, DATA_HEADROOM, TAG},
 };
-use core::{mem::MaybeUninit, ptr};
+use core::{mem::MaybeUninit, ptr, slice};
 
 /// Fragments that one scatter-gather table can take.
 const SG_LEN: usize = bindings::MAX_SKB_FRAGS as usize + 8;
@@ -108,6 +108,11 @@ impl Packet<'_> {
                 .write(header);
             bindings::pskb_put(skb, trailer, trailer_len as i32);
         }
+        if frags == 1 {
+            // SAFETY: All of the packet is in one buffer, which is writable since `skb_cow_data`.
+            let message = unsafe { slice::from_raw_parts_mut((*skb).data, self.len() as usize) };
+            return seal_message(message, nonce, key).is_some();
+        }
         let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
         // SAFETY: `sg` has room for `frags` entries, which is as many as the packet has parts;
         // all parts are writable since `skb_cow_data`.
@@ -167,26 +172,32 @@ impl Packet<'_> {
         };
         let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
         let len = self.len();
-        // SAFETY: As in `seal`; what was pushed and pulled is inside the packet.
-        unsafe {
-            let sg = sg.as_mut_ptr().cast();
-            bindings::sg_init_table(sg, frags);
-            if bindings::skb_to_sgvec(skb, sg, 0, len as i32) <= 0
-                || !bindings::chacha20poly1305_decrypt_sg_inplace(
-                    sg,
-                    len as usize,
-                    ptr::null(),
-                    0,
-                    nonce,
-                    key.as_ptr(),
-                )
-            {
-                return false;
+        // SAFETY: As in `seal`.
+        let opened = unsafe {
+            if frags == 1 {
+                let sealed = slice::from_raw_parts_mut((*skb).data, len as usize);
+                open_in_place(sealed, nonce, key)
+            } else {
+                let sg = sg.as_mut_ptr().cast();
+                bindings::sg_init_table(sg, frags);
+                bindings::skb_to_sgvec(skb, sg, 0, len as i32) > 0
+                    && bindings::chacha20poly1305_decrypt_sg_inplace(
+                        sg,
+                        len as usize,
+                        ptr::null(),
+                        0,
+                        nonce,
+                        key.as_ptr(),
+                    )
             }
-            bindings::skb_push(skb, offset);
-            let trimmed = bindings::wg_pskb_trim(skb, self.len().wrapping_sub(TAG)) == 0;
-            trimmed && !bindings::skb_pull(skb, offset).is_null()
-        }
+        };
+        // SAFETY: What was pushed and pulled is inside the packet.
+        opened
+            && unsafe {
+                bindings::skb_push(skb, offset);
+                let trimmed = bindings::wg_pskb_trim(skb, self.len().wrapping_sub(TAG)) == 0;
+                trimmed && !bindings::skb_pull(skb, offset).is_null()
+            }
     }
 }
 

@@ -45,6 +45,18 @@ impl Packet<'_> {
             size: size.into(),
         })
     }
+
+    /// The packet as a datagram, which begins where it does.
+    #[inline]
+    pub(crate) fn datagram(&self) -> Datagram<'_> {
+        let (len, mut pieces) = (self.len(), Pieces::of(self));
+        Datagram {
+            packet: self,
+            at: 0,
+            len,
+            contiguous: pieces.next().filter(|piece| piece.len() == len as usize),
+        }
+    }
 }
 
 /// Iterates over the datagrams of a packet.

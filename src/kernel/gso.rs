@@ -92,6 +92,61 @@ impl Packet<'_> {
         })
     }
 
+    /// Whether messages of both may be sent as one packet, as far as the stack goes: they are as long, count
+    /// against the same send buffer, and nobody wants to know when one of them is sent.
+    #[inline]
+    pub(crate) fn may_leave_with(&self, other: &Packet<'_>) -> bool {
+        let kind = |packet: &Packet<'_>| {
+            // SAFETY: The packet is valid, and so is its shared information.
+            unsafe {
+                let skb = packet.raw();
+                let stamps = u32::from((*shared_info(skb)).tx_flags);
+                (
+                    (*skb).len,
+                    packet.headers().priority,
+                    (*skb).sk,
+                    stamps & bindings::SKBTX_ANY_TIMESTAMP,
+                )
+            }
+        };
+        let kind = (kind(self), kind(other));
+        // SAFETY: Both are valid.
+        let readable = || unsafe {
+            bindings::wg_skb_frags_readable(self.raw())
+                && bindings::wg_skb_frags_readable(other.raw())
+                && bindings::wg_skb_owner_is_sender(self.raw())
+                && bindings::wg_skb_owner_is_sender(other.raw())
+        };
+        kind.0 == kind.1 && kind.0 .3 == 0 && readable()
+    }
+
+    /// The hash of the packet's flow, where it has been [noted](Self::note_hash).
+    #[inline]
+    pub(crate) fn hash(&self) -> u32 {
+        self.headers().hash
+    }
+
+    /// Writes the checksum into the packet that a device was to write. `false`: there is no memory.
+    #[inline]
+    pub(crate) fn complete_checksum(&mut self) -> bool {
+        // SAFETY: The packet is valid and ours, and stays so.
+        self.headers().ip_summed() != bindings::CHECKSUM_PARTIAL as u8
+            || unsafe { bindings::skb_checksum_help(self.raw()) == 0 }
+    }
+
+    /// Copies the packet's first bytes. `None`: so many are not there.
+    #[inline]
+    pub(crate) fn copy(&self, to: &mut [u8]) -> Option<()> {
+        if let Some(linear) = self.linear().get(..to.len()) {
+            to.copy_from_slice(linear);
+            return Some(());
+        }
+        let len = i32::try_from(to.len()).ok()?;
+        // SAFETY: The packet is valid, and the slice writable for its length.
+        let error = unsafe { bindings::skb_copy_bits(self.raw(), 0, to.as_mut_ptr().cast(), len) };
+        (error == 0).then_some(())
+    }
+
     /// What cuts the packet, if it is [plain](Self::plain_gso).
     pub(crate) fn segmenter(&self) -> Option<Segmenter> {
         let gso = self.plain_gso()?;

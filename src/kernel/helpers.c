@@ -328,6 +328,16 @@ void *wg_ptr_ring_consume_bh(struct ptr_ring *ring)
 	return ptr_ring_consume_bh(ring);
 }
 
+void *wg_ptr_ring_peek_locked(struct ptr_ring *ring)
+{
+	return __ptr_ring_peek(ring);
+}
+
+void *wg_ptr_ring_consume_locked(struct ptr_ring *ring)
+{
+	return __ptr_ring_consume(ring);
+}
+
 /* Packets. */
 
 struct sk_buff *wg_alloc_skb(unsigned int size, gfp_t gfp)

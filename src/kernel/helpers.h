@@ -118,6 +118,8 @@ void wg_ptr_ring_cleanup(struct ptr_ring *ring);
 int wg_ptr_ring_produce_bh(struct ptr_ring *ring, void *ptr);
 int wg_ptr_ring_produce_locked(struct ptr_ring *ring, void *ptr);
 void *wg_ptr_ring_consume_bh(struct ptr_ring *ring);
+void *wg_ptr_ring_peek_locked(struct ptr_ring *ring);
+void *wg_ptr_ring_consume_locked(struct ptr_ring *ring);
 
 /* Packets. */
 struct sk_buff *wg_alloc_skb(unsigned int size, gfp_t gfp);

@@ -25,7 +25,8 @@ pub(crate) unsafe trait RingItem: Send {
     ///
     /// # Safety
     ///
-    /// `raw` came from `into_raw`, and is turned back once.
+    /// `raw` came from `into_raw`, and is turned back once; a value that is only looked at and then
+    /// forgotten does not count.
     unsafe fn from_raw(raw: NonNull<c_void>) -> Self;
 }
 
@@ -97,6 +98,43 @@ impl<T: RingItem> Ring<T> {
         let raw = unsafe { bindings::wg_ptr_ring_consume_bh(self.ring.get()) };
         // SAFETY: By the type invariant the pointer is an item's, and it has left the ring.
         NonNull::new(raw).map(|raw| unsafe { T::from_raw(raw) })
+    }
+
+    /// Takes the oldest item, and of those behind it, as long as there is room in `run`, each that `joins`
+    /// the one before it. Returns how many there were.
+    #[inline]
+    pub(crate) fn consume_run(
+        &self,
+        run: &mut [Option<T>],
+        joins: impl Fn(&T, &T) -> bool,
+    ) -> usize {
+        let ring = self.ring.get();
+        // SAFETY: Initialised by the type invariant; the lock is held up to the end.
+        let lock = unsafe { &raw mut (*ring).consumer_lock };
+        // SAFETY: As above.
+        unsafe { bindings::wg_spin_lock_bh(lock) };
+        let (mut taken, mut last) = (0usize, None::<ManuallyDrop<T>>);
+        for place in run {
+            // SAFETY: The lock is held.
+            let next = NonNull::new(unsafe { bindings::wg_ptr_ring_peek_locked(ring) });
+            // SAFETY: By the type invariant the pointer is an item's, which is only looked at.
+            let look = |raw| ManuallyDrop::new(unsafe { T::from_raw(raw) });
+            let Some(next) = next.map(look) else {
+                break;
+            };
+            if last.as_ref().is_some_and(|last| !joins(last, &next)) {
+                break;
+            }
+            // SAFETY: The lock is held, and so this is the item that has been looked at.
+            let raw = NonNull::new(unsafe { bindings::wg_ptr_ring_consume_locked(ring) });
+            // SAFETY: By the type invariant the pointer is an item's, and it has left the ring.
+            *place = raw.map(|raw| unsafe { T::from_raw(raw) });
+            last = Some(next);
+            taken = taken.wrapping_add(1);
+        }
+        // SAFETY: It was taken above.
+        unsafe { bindings::wg_spin_unlock_bh(lock) };
+        taken
     }
 }
 

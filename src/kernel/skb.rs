@@ -597,6 +597,16 @@ impl Drop for Skb {
 /// A packet that can only be looked at.
 pub(crate) struct View<'a>(ManuallyDrop<Packet<'a>>, PhantomData<&'a Skb>);
 
+impl View<'_> {
+    /// # Safety
+    ///
+    /// The packet is valid, and nobody changes it while the result is used.
+    #[inline]
+    pub(super) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
+        Self(ManuallyDrop::new(Packet(skb, PhantomData)), PhantomData)
+    }
+}
+
 impl<'a> core::ops::Deref for View<'a> {
     type Target = Packet<'a>;
 

@@ -199,9 +199,17 @@ pub(crate) trait Job<T> {
     /// Tools that have not been used.
     fn tools() -> Self::Tools;
 
-    /// Does it, in process context.
-    fn run(item: T, tools: &mut Self::Tools);
+    /// Whether an item is dealt with together with the `last` one, which was put in before it. A spinlock
+    /// is held.
+    fn joins(last: &T, next: &T) -> bool;
+
+    /// Does it with one item or more, in process context.
+    fn run(items: &mut [Option<T>], tools: &mut Self::Tools);
 }
+
+/// Items that are dealt with together, at most: about as many packets as there are in one that comes whole,
+/// so that the CPUs share what there is.
+const MAX_RUN: usize = 32;
 
 /// A ring of items that every CPU takes its share of.
 ///
@@ -273,8 +281,14 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
             let worker = container_of!(work, Worker<J::Tools>, work);
             (&*(*worker).queue.cast::<Self>(), &mut (*worker).tools)
         };
-        while let Some(item) = queue.ring.consume() {
-            J::run(item, tools);
+        let mut items = [const { None }; MAX_RUN];
+        loop {
+            let taken = queue.ring.consume_run(&mut items, J::joins);
+            let items = items.get_mut(..taken).unwrap_or_default();
+            if items.is_empty() {
+                break;
+            }
+            J::run(items, tools);
             yield_if_needed();
         }
     }

@@ -5,6 +5,7 @@ Packets come in by a device with GRO, from where they are forwarded into the tun
 same ones for both modules, byte for byte; datagrams are sent by UDP_SEGMENT as well. What leaves is
 captured behind a cable that does not segment, and opened by the peer."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -21,7 +22,7 @@ from world import sh
 TUNSETIFF, IFF_TAP, IFF_NAPI, IFF_NO_PI = 0x400454ca, 0x2, 0x10, 0x1000
 SOFTWARE, STACK, WHOLE = "cut and summed by the stack", "cut by the stack", "whole"
 # The kinds of packets that are sent in every way.
-SOME = ("TCP with timestamps", "TCP over IPv6", "UDP_SEGMENT")
+SOME = ("TCP with timestamps", "TCP over IPv6", "UDP_SEGMENT", "one by one")
 SENDER, SENDER6 = "192.168.90.7", "fd90::7"
 
 
@@ -104,6 +105,32 @@ def send_train(target, size, total):
                      0, (target, 7000))
 
 
+def singles():
+    """Datagrams that are sent one by one: by which socket, with which DS field, and how long."""
+    return {"one by one": [(0, 0, 700)] * 20,
+            "one by one, ECN changes": [(0, 2 * (n // 5 % 2), 700) for n in range(20)],
+            "one by one, of many lengths": [(0, 0, 500 + n // 4 * (-1) ** n) for n in range(24)],
+            "one by one, by two sockets": [(n // 3 % 2, 0, 700) for n in range(20)],
+            "one by one, full ones": [(0, 0, 1392)] * 30,
+            "one by one, nothing in them": [(0, 0, 0)] * 20}
+
+
+def send_singly(datagrams):
+    """Sends datagrams one by one, before the first of them is encrypted."""
+    with house.one_cpu(), contextlib.ExitStack() as stack:
+        socks = []
+        for port in (41001, 41002):
+            sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            sock.bind(("", port))
+            # With DF and not connected, so that they have no IDs.
+            sock.setsockopt(socket.IPPROTO_IP, 10, 2)
+            socks.append(sock)
+        with house.before_all_work():
+            for number, (which, tos, size) in enumerate(datagrams):
+                socks[which].setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
+                socks[which].sendto(packets.content(number * size, size), (BEHIND, 7000))
+
+
 def describe(seen, counter, plain):
     """What of a packet on the wire has to be as another module makes it."""
     udp_len, = struct.unpack_from(">H", seen.body, 4)
@@ -152,6 +179,8 @@ def record(path):
                  for name, batch in inputs.items()}
         kinds |= {name: (-(-total // size), lambda words=(target, size, total): send_train(*words))
                   for name, (target, size, total) in trains().items()}
+        kinds |= {name: (len(batch), lambda batch=batch: send_singly(batch))
+                  for name, batch in singles().items()}
         if (version, how) != (4, SOFTWARE):
             kinds = {name: kinds[name] for name in SOME}
         with house.peer(version) as peer, house.features("out", **off) as came, \
