@@ -23,6 +23,8 @@ TUNSETIFF, IFF_TAP, IFF_NAPI, IFF_NO_PI = 0x400454ca, 0x2, 0x10, 0x1000
 SOFTWARE, STACK, WHOLE = "cut and summed by the stack", "cut by the stack", "whole"
 # The kinds of packets that are sent in every way.
 SOME = ("TCP with timestamps", "TCP over IPv6", "UDP_SEGMENT", "one by one")
+# A kind whose flow changes with every fourth packet.
+ALTERNATING = ("one by one, by two sockets",)
 SENDER, SENDER6 = "192.168.90.7", "fd90::7"
 
 
@@ -182,7 +184,7 @@ def record(path):
         kinds |= {name: (len(batch), lambda batch=batch: send_singly(batch))
                   for name, batch in singles().items()}
         if (version, how) != (4, SOFTWARE):
-            kinds = {name: kinds[name] for name in SOME}
+            kinds = {name: kinds[name] for name in (*SOME, *ALTERNATING)}
         with house.peer(version) as peer, house.features("out", **off) as came, \
                 house.capture("in", "far") as behind:
             found[f"the cable: {how}, IPv{version}"] = came
@@ -208,6 +210,8 @@ def compare(intree, ours):
     note(f"datagrams in the largest UDP GSO packet: {largest}")
     check(their_largest[WHOLE] == 1, "the in-tree module sends no UDP GSO packets", their_largest)
     check(min(largest[name] for name in SOME) >= 12, "ours does", largest)
+    for name in ALTERNATING:
+        check(largest[name] == 3, f"{name}: of one flow each", largest)
     check(largest[SOFTWARE] == largest[STACK] == 1, "the cable carries none where it is not to", largest)
     inputs = streams()
     for name, seen in theirs.items():
