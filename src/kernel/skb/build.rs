@@ -5,18 +5,22 @@
 //! C header: `include/linux/skbuff.h`.
 
 use super::Skb;
-use crate::kernel::{bindings, frag::Frag, gso, netdev::NetDevice};
+use crate::{
+    ip::{IPV6_HEADER_LEN, UDP_HEADER_LEN},
+    kernel::{bindings, frag::Frag, gso, netdev::NetDevice},
+    protocol::{constants::TAG_LEN, message::DATA_HEADER_LEN},
+};
 use core::ptr;
 
 /// The space in front of a packet for everything that is put before the encrypted data: outer IP
 /// and UDP headers, the device's own padding, the message header; a multiple of four.
-pub(crate) const DATA_HEADROOM: u32 = align4(16 + HEADROOM);
+pub(crate) const DATA_HEADROOM: u32 = align4(DATA_HEADER + HEADROOM);
 /// The space in front of a handshake message.
-pub(crate) const HEADROOM: u32 = 40 + 8 + bindings::NET_SKB_PAD_BYTES;
+pub(crate) const HEADROOM: u32 = IPV6_HEADER_LEN + UDP_HEADER_LEN + bindings::NET_SKB_PAD_BYTES;
 /// Bytes in front of what is encrypted in a data message.
-pub(in crate::kernel) const DATA_HEADER: u32 = 16;
+pub(in crate::kernel) const DATA_HEADER: u32 = DATA_HEADER_LEN as u32;
 /// Bytes behind it.
-pub(in crate::kernel) const TAG: u32 = 16;
+pub(in crate::kernel) const TAG: u32 = TAG_LEN as u32;
 
 const fn align4(n: u32) -> u32 {
     (n + 3) & !3
