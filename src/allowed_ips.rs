@@ -3,8 +3,9 @@
 //! Which peer has which addresses: the protocol's trie with peers in it.
 
 use crate::{
+    config::ConfigGuard,
     kernel::{
-        arena::{Nodes, Spare, Writer},
+        arena::{Nodes, Writer},
         rcu::{BhGuard, RcuArc, RcuPtr, ReadSection},
     },
     peer::Peer,
@@ -48,8 +49,8 @@ impl allowed_ips::Slot for PeerSlot {
     }
 }
 
-/// The allowed IPs of a device. Lookups take no lock; changes take the [`Spare`] nodes, which are
-/// behind the device's configuration lock.
+/// The allowed IPs of a device. Lookups take no lock; changes take the device's configuration lock,
+/// behind which the spare nodes are.
 pub(crate) struct AllowedIps {
     table: Table,
     nodes: Nodes<PeerSlot>,
@@ -93,43 +94,49 @@ impl AllowedIps {
             .is_some_and(|found| core::ptr::eq(found.value(), peer))
     }
 
-    /// The right to change them. `None`: `spare` belongs to another device.
-    fn writer<'a>(&'a self, spare: &'a mut Spare) -> Option<Writer<'a, PeerSlot>> {
-        Writer::new(&self.nodes, spare)
+    /// The table of the device of `config`, and the right to change it. `None`: the spare nodes there
+    /// are those of another table.
+    fn writer<'a>(config: &'a mut ConfigGuard<'_>) -> Option<(&'a Table, Writer<'a, PeerSlot>)> {
+        let this = &config.dev().allowed_ips;
+        Some((&this.table, Writer::new(&this.nodes, &mut config.spare)?))
     }
 
     /// Makes sure that so many ranges can be given to peers.
-    pub(crate) fn reserve(&self, spare: &mut Spare, ranges: usize) -> Result {
+    pub(crate) fn reserve(config: &mut ConfigGuard<'_>, ranges: usize) -> Result {
         let nodes = ranges.saturating_mul(allowed_ips::NODES_PER_ENTRY);
-        self.writer(spare).ok_or(EINVAL)?.reserve(nodes)
+        Self::writer(config).ok_or(EINVAL)?.1.reserve(nodes)
     }
 
     /// Gives a range to a peer, whoever had it before.
-    pub(crate) fn insert(&self, spare: &mut Spare, prefix: Prefix, peer: &RcuArc<Peer>) -> Result {
-        let mut writer = self.writer(spare).ok_or(EINVAL)?;
-        self.table
+    pub(crate) fn insert(
+        config: &mut ConfigGuard<'_>,
+        prefix: Prefix,
+        peer: &RcuArc<Peer>,
+    ) -> Result {
+        let (table, mut writer) = Self::writer(config).ok_or(EINVAL)?;
+        table
             .insert(&mut writer, prefix, peer.clone())
             .map_err(|_| ENOMEM)
     }
 
     /// Takes a range from a peer, if it has it.
-    pub(crate) fn remove(&self, spare: &mut Spare, prefix: Prefix, peer: &Peer) {
-        if let Some(mut writer) = self.writer(spare) {
-            self.table.remove(&mut writer, prefix, &peer.allowed_ips);
+    pub(crate) fn remove(config: &mut ConfigGuard<'_>, prefix: Prefix, peer: &Peer) {
+        if let Some((table, mut writer)) = Self::writer(config) {
+            table.remove(&mut writer, prefix, &peer.allowed_ips);
         }
     }
 
     /// Takes all its ranges from a peer.
-    pub(crate) fn remove_all_of(&self, spare: &mut Spare, peer: &Peer) {
-        if let Some(mut writer) = self.writer(spare) {
-            self.table.remove_by_owner(&mut writer, &peer.allowed_ips);
+    pub(crate) fn remove_all_of(config: &mut ConfigGuard<'_>, peer: &Peer) {
+        if let Some((table, mut writer)) = Self::writer(config) {
+            table.remove_by_owner(&mut writer, &peer.allowed_ips);
         }
     }
 
     /// Takes all ranges from all peers.
-    pub(crate) fn clear(&self, spare: &mut Spare) {
-        if let Some(mut writer) = self.writer(spare) {
-            self.table.clear(&mut writer);
+    pub(crate) fn clear(config: &mut ConfigGuard<'_>) {
+        if let Some((table, mut writer)) = Self::writer(config) {
+            table.clear(&mut writer);
         }
     }
 }

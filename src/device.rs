@@ -4,6 +4,7 @@
 
 use crate::{
     allowed_ips::AllowedIps,
+    config::{ConfigGuard, ConfigLock, IdentityLock},
     cookies::CookieChecker,
     decrypt::Decrypt,
     encrypt::Encrypt,
@@ -11,22 +12,16 @@ use crate::{
     handshake::ReceiveHandshakes,
     index::IndexTable,
     ip::{IPV6_HEADER_LEN, UDP_HEADER_LEN},
-    judgement,
     kernel::{
-        arena::Spare,
         batch::InFlight,
-        crypto::KernelCrypto,
         debug,
-        lock::{new_rw, RwSem},
-        napi::NapiEnabled,
-        netdev::{self, DevRef, LinkStats, NetDevice, RtnlLinkOps},
+        netdev::{self, DevRef, NetDevice, RtnlLinkOps},
         notifier::{NotifierEvents, Notifiers},
         once::impl_has_static,
         rcu::{self, RcuArc},
         ring::Received,
         rtnl::Rtnl,
         skb::Skb,
-        udp::Sockets,
         workqueue::{Kind, ParallelQueue, Workqueue},
     },
     peer::Peer,
@@ -34,41 +29,17 @@ use crate::{
     protocol::{
         constants::{MAX_QUEUED_HANDSHAKES, MAX_QUEUED_PACKETS, PADDING, TAG_LEN},
         message::DATA_MIN_LEN,
-        noise::StaticIdentity,
     },
     send,
     transit::{self, TransitSlot},
 };
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use kernel::{
-    new_mutex,
-    prelude::*,
-    static_lock_class,
-    str::CStr,
-    sync::{Arc, Mutex},
-};
+use kernel::{prelude::*, static_lock_class, str::CStr};
 
 /// A device as the stack knows it.
 pub(crate) type Dev = netdev::Dev<Device>;
 /// A counted reference to a device.
 pub(crate) type DeviceRef = DevRef<Device>;
-
-/// What is configured, behind the device's configuration lock.
-pub(crate) struct Config {
-    /// Oldest first, which is by number.
-    pub(crate) peers: KVVec<NapiEnabled<Peer>>,
-    /// Changes with every change of configuration.
-    pub(crate) generation: u32,
-    pub(crate) spare: Spare,
-    /// What decides about the sockets.
-    pub(crate) state: judgement::State,
-    /// The sockets that are open.
-    pub(crate) sockets: Option<Arc<Sockets<Device>>>,
-    /// Of the sockets that are open, or will be when the interface goes up.
-    pub(crate) transit_generation: u64,
-    /// What the interface had carried when they were made.
-    pub(crate) carried_before: LinkStats,
-}
 
 /// Something of a device that an administrator may turn off, and that is looked at without a lock:
 /// packets that are under way go as it was.
@@ -104,11 +75,11 @@ pub(crate) struct Device {
     #[pin]
     pub(crate) by_key: PeerTable,
     #[pin]
-    pub(crate) identity: RwSem<Option<StaticIdentity<KernelCrypto>>>,
+    pub(crate) identity: IdentityLock,
     #[pin]
     pub(crate) cookies: CookieChecker,
     #[pin]
-    pub(crate) config: Mutex<Config>,
+    pub(crate) config: ConfigLock,
     /// Whether several packets may go through the sockets as one.
     pub(crate) udp_gso: Switch,
     #[pin]
@@ -147,17 +118,9 @@ impl netdev::Driver for Device {
             allowed_ips: AllowedIps::new(),
             index <- IndexTable::new(),
             by_key <- PeerTable::new(),
-            identity <- new_rw!(None, "wg_identity"),
+            identity <- IdentityLock::new(),
             cookies <- CookieChecker::new(),
-            config <- new_mutex!(Config {
-                peers: KVVec::new(),
-                generation: 1,
-                spare: Spare::new(),
-                state: judgement::State::NEW,
-                sockets: None,
-                transit_generation: transit::new_generation(),
-                carried_before: LinkStats::default(),
-            }, "wg_config"),
+            config <- ConfigLock::new(),
             udp_gso: Switch::new(true),
             events <- Events::new(),
             handshakes_waiting: AtomicU32::new(0),
@@ -172,8 +135,8 @@ impl netdev::Driver for Device {
 
     fn open(dev: &Dev, rtnl: &Rtnl) -> Result {
         dev.netdev().disable_autoconf(rtnl);
-        let mut config = dev.config.lock();
-        transit::open(dev, rtnl, &mut config)?;
+        let mut config = ConfigGuard::lock(dev);
+        transit::open(&mut config, rtnl)?;
         for peer in &config.peers {
             send::send_staged(peer);
             if peer.timer_state.persistent_keepalive() != 0 {
@@ -184,9 +147,9 @@ impl netdev::Driver for Device {
     }
 
     fn stop(dev: &Dev, rtnl: &Rtnl) {
-        let mut config = dev.config.lock();
+        let mut config = ConfigGuard::lock(dev);
         // From here on nothing comes in, and nothing leaves.
-        let quiet = transit::close(dev, &mut config);
+        let quiet = transit::close(&mut config);
         // What came in before is counted, and the counters go before the peers do. Workers of
         // handshakes are not waited for in the queue: a machine that goes to sleep would stop them
         // there. Nor for more of them than they are at.
@@ -213,7 +176,7 @@ impl netdev::Driver for Device {
     }
 
     fn set_priv_flag(dev: &Dev, _rtnl: &Rtnl, on: bool) {
-        let config = dev.config.lock();
+        let config = ConfigGuard::lock(dev);
         dev.udp_gso.set(on);
         if let Some(sockets) = &config.sockets {
             sockets.set_gro(on);
@@ -227,18 +190,18 @@ impl netdev::Driver for Device {
 
     fn close(dev: &Dev, rtnl: &Rtnl) {
         dev.events.close(rtnl);
-        transit::end(dev, &mut dev.config.lock());
+        transit::end(&mut ConfigGuard::lock(dev));
     }
 
     fn destroy(dev: &Dev) {
         dev.events.withdraw();
-        let mut config = dev.config.lock();
+        let mut config = ConfigGuard::lock(dev);
         // Peers and messages that wait are what refers to the device, besides its sockets.
-        Peer::remove_all(dev, &mut config, KVVec::new(), |_| ());
+        Peer::remove_all(&mut config, KVVec::new(), |_| ());
         while dev.handshakes.ring().consume().is_some() {}
         dev.handshake_receive_wq.flush();
+        *config.write_identity() = None;
         drop(config);
-        *dev.identity.write() = None;
         rcu::barrier();
         debug::device(dev.netdev(), c"Interface destroyed");
     }
@@ -246,8 +209,8 @@ impl netdev::Driver for Device {
     fn transit_net_exit(dev: &Dev, rtnl: &Rtnl) {
         debug::device(dev.netdev(), c"Transit namespace exiting");
         dev.netdev().set_carrier(rtnl, false);
-        let mut config = dev.config.lock();
-        transit::end(dev, &mut config);
+        let mut config = ConfigGuard::lock(dev);
+        transit::end(&mut config);
         // Routes that are cached hold devices of the namespace.
         for peer in &config.peers {
             peer.endpoint.forget_source();
@@ -263,7 +226,7 @@ pub(crate) struct SystemNotifier;
 fn for_each_peer(act: impl Fn(&RcuArc<Peer>)) {
     let rtnl = Rtnl::lock();
     RtnlLinkOps::<Device>::for_each(&rtnl, |dev| {
-        for peer in &dev.config.lock().peers {
+        for peer in &ConfigGuard::lock(dev).peers {
             act(peer);
         }
     });

@@ -8,7 +8,8 @@
 
 use crate::{
     coalesce::{self, Change, DeviceValues, Kind, Outcome, PeerValues, MAX_PENDING},
-    device::{Config, Dev, DeviceRef},
+    config::ConfigGuard,
+    device::{Dev, DeviceRef},
     kernel::{
         delayed::{Delayed, Later},
         genl::Family,
@@ -217,7 +218,8 @@ pub(crate) fn peer_removed(peer: &Peer) {
 }
 
 /// What is told of a device.
-pub(crate) fn values_of_device(dev: &Dev, rtnl: &Rtnl, config: &Config) -> DeviceValues {
+pub(crate) fn values_of_device(config: &ConfigGuard<'_>, rtnl: &Rtnl) -> DeviceValues {
+    let dev = config.dev();
     let nsid = match (dev.transit_net(rtnl), dev.netdev().net(rtnl)) {
         (None, _) => Some(NSID_NONE),
         (Some(transit), Some(own)) if !transit.same(&own) => Some(own.id_of(&transit)),
@@ -234,8 +236,9 @@ pub(crate) fn values_of_device(dev: &Dev, rtnl: &Rtnl, config: &Config) -> Devic
 }
 
 /// A request is done with a device that was `before`.
-pub(crate) fn device_changed(dev: &Dev, rtnl: &Rtnl, config: &Config, before: DeviceValues) {
-    let now = values_of_device(dev, rtnl, config);
+pub(crate) fn device_changed(config: &ConfigGuard<'_>, rtnl: &Rtnl, before: DeviceValues) {
+    let dev = config.dev();
+    let now = values_of_device(config, rtnl);
     let change = Change::Device(before, now);
     if before.nsid != now.nsid {
         note(dev, of_device(Kind::TransitChange, change));
@@ -267,11 +270,11 @@ pub(crate) fn transit_gone(dev: &Dev) {
 
 /// Somebody who may be listening asks for the state of a device: from now on she is told when
 /// sessions expire. Of those that have expired already she sees that.
-pub(crate) fn watch(dev: &Dev, config: &Config) {
-    if !wanted() || dev.events.queue.lock().expiry.is_some() {
+pub(crate) fn watch(config: &ConfigGuard<'_>) {
+    if !wanted() || config.dev().events.queue.lock().expiry.is_some() {
         return;
     }
-    look_for_sessions(dev, config, false);
+    look_for_sessions(config, false);
 }
 
 /// Notes which sessions have expired, if it is time to look.
@@ -286,12 +289,12 @@ fn find_expired(dev: &Dev) {
         }
     }
     if wanted() {
-        look_for_sessions(dev, &dev.config.lock(), true);
+        look_for_sessions(&ConfigGuard::lock(dev), true);
     }
 }
 
 /// Looks when the next session expires; those that have already are told of or not.
-fn look_for_sessions(dev: &Dev, config: &Config, tell: bool) {
+fn look_for_sessions(config: &ConfigGuard<'_>, tell: bool) {
     let mut next: Option<u64> = None;
     for peer in &config.peers {
         match peer.session_left() {
@@ -301,6 +304,7 @@ fn look_for_sessions(dev: &Dev, config: &Config, tell: bool) {
         }
     }
     if let Some(left) = next {
+        let dev = config.dev();
         // There may be many peers.
         let left = left.max(NSEC_PER_SEC);
         let mut queue = dev.events.queue.lock();

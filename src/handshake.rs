@@ -5,6 +5,10 @@
 //!
 //! Lock order: the device's identity, then a peer's handshake.
 
+mod cell;
+
+pub(crate) use cell::HandshakeCell;
+
 use crate::{
     cookies::Verdict,
     device::{Dev, Device},
@@ -18,14 +22,11 @@ use crate::{
         time,
         workqueue::Job,
     },
-    keypair::Keypair,
     peer::Peer,
     protocol::{
         constants::{Instant, HANDSHAKE_TOS},
-        crypto::SecretKey,
         message::{CookieReply, Initiation, MessageType, Response},
-        noise::{self, Phase, Tai64n},
-        timers,
+        noise, timers,
     },
     send, socket,
     timers::PeerTimers,
@@ -68,16 +69,7 @@ fn create_initiation(peer: &RcuArc<Peer>) -> Option<Initiation> {
     random::wait_until_seeded();
     let identity = peer.device.identity.read();
     let identity = identity.as_ref()?;
-    let mut handshake = peer.handshake.write();
-    let index = peer.device.index.insert_handshake(peer)?;
-    let (seconds, nanos) = time::walltime();
-    let timestamp = Tai64n::from_unix(seconds, nanos);
-    let ephemeral = SecretKey::generate();
-    let initiation = handshake.create_initiation(identity, &ephemeral, timestamp, index);
-    if initiation.is_none() {
-        peer.device.index.remove_handshake(peer);
-    }
-    initiation
+    HandshakeCell::initiate(peer, identity)
 }
 
 /// Completes a handshake message and sends it.
@@ -97,7 +89,7 @@ fn send_response(peer: &RcuArc<Peer>) {
     let Some(response) = create_response(peer) else {
         return;
     };
-    if begin_session(peer) {
+    if HandshakeCell::begin_session(peer) {
         peer.timer_state.session_derived(&PeerTimers(peer.borrow()));
         send_handshake(peer, &mut response.to_bytes());
     }
@@ -105,41 +97,7 @@ fn send_response(peer: &RcuArc<Peer>) {
 
 fn create_response(peer: &RcuArc<Peer>) -> Option<Response> {
     random::wait_until_seeded();
-    let mut handshake = peer.handshake.write();
-    // An initiation of ours may have come between; then its number must stay.
-    if !matches!(handshake.phase(), Phase::ConsumedInitiation { .. }) {
-        return None;
-    }
-    let index = peer.device.index.insert_handshake(peer)?;
-    let response = handshake.create_response(&SecretKey::generate(), index);
-    if response.is_none() {
-        peer.device.index.remove_handshake(peer);
-    }
-    response
-}
-
-/// Turns a complete handshake into a session. `false`: it is not complete, or the peer is being
-/// removed.
-fn begin_session(peer: &RcuArc<Peer>) -> bool {
-    let mut handshake = peer.handshake.write();
-    let Some(keys) = handshake.begin_session() else {
-        return false;
-    };
-    let Ok(keypair) = Keypair::new(peer.clone(), keys) else {
-        peer.device.index.remove_handshake(peer);
-        return false;
-    };
-    let _bh = BhGuard::new();
-    if peer.is_dead() {
-        return false;
-    }
-    let index = &peer.device.index;
-    // Whoever forgets handshakes and then sessions finds either the one or the other.
-    let begins = index.promote(peer, &keypair);
-    if begins {
-        peer.keypairs.add(index, keypair);
-    }
-    begins
+    HandshakeCell::respond(peer)
 }
 
 /// Works off handshake messages that came in.
@@ -218,7 +176,7 @@ fn process(dev: &Dev, skb: &Skb, waiting: u32) {
             };
             note_endpoint(&peer, skb);
             say(&peer, c"Receiving handshake response from");
-            if begin_session(&peer) {
+            if HandshakeCell::begin_session(&peer) {
                 let host = PeerTimers(peer.borrow());
                 peer.timer_state.session_derived(&host);
                 peer.timer_state.handshake_complete(&host);
@@ -262,8 +220,8 @@ fn consume_initiation(dev: &Dev, message: &Initiation) -> Option<RcuArc<Peer>> {
     let pending = noise::consume_initiation::<KernelCrypto>(message, identity.as_ref()?)?;
     let peer = dev.by_key.find(pending.remote_static())?;
     let consumed = pending.finish(&peer.handshake.read())?;
-    let accepted = peer.handshake.write().accept_initiation(&consumed, now());
-    accepted.ok().map(|()| peer)
+    let accepted = peer.handshake.accept_initiation(&consumed, now());
+    accepted.then_some(peer)
 }
 
 /// The peer that sent a valid response, whose handshake then waits to become a session.
@@ -273,7 +231,7 @@ fn consume_response(dev: &Dev, message: &Response) -> Option<RcuArc<Peer>> {
     let peer = dev.index.handshake(message.receiver)?;
     let pending = peer.handshake.read().pending_response()?;
     let consumed = pending.finish(message, identity)?;
-    let accepted = peer.handshake.write().accept_response(&consumed);
+    let accepted = peer.handshake.accept_response(&consumed);
     accepted.then_some(peer)
 }
 

@@ -4,6 +4,7 @@
 
 use crate::{
     kernel::{
+        crypto::KernelCrypto,
         hashtable::{HashTable, HashTableGuard},
         lock::new_spinlock_bh,
         random,
@@ -11,8 +12,11 @@ use crate::{
     },
     keypair::Keypair,
     peer::Peer,
+    protocol::noise::Handshake,
 };
 use kernel::prelude::*;
+
+type State = Handshake<KernelCrypto>;
 
 /// Buckets for either kind. A peer has up to one handshake and three sessions.
 const BUCKETS: usize = 4096;
@@ -42,16 +46,16 @@ impl IndexTable {
     fn is_taken(&self, bh: &BhGuard, index: u32) -> bool {
         self.handshakes
             .iter(bh, index as usize)
-            .any(|peer| peer.handshake_index() == index)
+            .any(|peer| peer.handshake.index() == index)
             || self
                 .keypairs
                 .iter(bh, index as usize)
                 .any(|keypair| keypair.local_index == index)
     }
 
-    /// Gives a peer's handshake a new number in place of the one that it may have. `None`: the
-    /// peer is being removed.
-    pub(crate) fn insert_handshake(&self, peer: &RcuArc<Peer>) -> Option<u32> {
+    /// Gives a peer's handshake, of which its lock is held, a new number in place of the one that it may
+    /// have. `None`: the peer is being removed.
+    pub(crate) fn insert_handshake(&self, peer: &RcuArc<Peer>, _state: &mut State) -> Option<u32> {
         let bh = BhGuard::new();
         // While this is held nobody else gives out a number, or passes one on to a session.
         let mut handshakes = self.handshakes.lock();
@@ -66,22 +70,27 @@ impl IndexTable {
                 break index;
             }
         };
-        peer.set_handshake_index(index);
+        peer.handshake.set_index(index);
         handshakes.insert(index as usize, peer.clone());
         Some(index)
     }
 
     /// Takes a peer's handshake out.
     #[inline(never)]
-    pub(crate) fn remove_handshake(&self, peer: &Peer) {
+    pub(crate) fn remove_handshake(&self, peer: &Peer, _state: &mut State) {
         unlink(&mut self.handshakes.lock(), peer);
     }
 
     /// Puts the session that came of a peer's handshake in its place, under the same number.
     /// `false`: the handshake is not there any more.
-    pub(crate) fn promote(&self, peer: &Peer, keypair: &RcuArc<Keypair>) -> bool {
+    pub(crate) fn promote(
+        &self,
+        peer: &Peer,
+        _state: &mut State,
+        keypair: &RcuArc<Keypair>,
+    ) -> bool {
         let mut handshakes = self.handshakes.lock();
-        if peer.handshake_index() != keypair.local_index || !unlink(&mut handshakes, peer) {
+        if peer.handshake.index() != keypair.local_index || !unlink(&mut handshakes, peer) {
             return false;
         }
         let mut keypairs = self.keypairs.lock();
@@ -113,7 +122,7 @@ impl IndexTable {
         let bh = BhGuard::new();
         self.handshakes
             .iter(&bh, index as usize)
-            .find(|peer| peer.handshake_index() == index)?
+            .find(|peer| peer.handshake.index() == index)?
             .get()
     }
 
@@ -129,6 +138,6 @@ impl IndexTable {
 #[inline(never)]
 fn unlink(handshakes: &mut HashTableGuard<'_, Peer, { Peer::BY_INDEX }>, peer: &Peer) -> bool {
     handshakes
-        .remove(peer.handshake_index() as usize, peer)
+        .remove(peer.handshake.index() as usize, peer)
         .is_some()
 }

@@ -9,6 +9,7 @@
 
 mod allowed_ips;
 mod coalesce;
+mod config;
 mod cookies;
 mod decrypt;
 mod deliver;

@@ -3,12 +3,15 @@
 //! Peers: what is known of each, and how one comes and goes.
 
 use crate::{
+    allowed_ips::AllowedIps,
+    config::ConfigGuard,
     decrypt::Decrypt,
     deliver,
-    device::{Config, Dev, DeviceRef},
+    device::{Dev, DeviceRef},
     encrypt::Encrypt,
     endpoint::{Endpoint, EndpointCell},
-    events, handshake,
+    events,
+    handshake::{self, HandshakeCell},
     kernel::{
         batch::OrderedQueue,
         chain::{SharedList, SkbList},
@@ -25,12 +28,12 @@ use crate::{
         workqueue,
     },
     keypair::Keypairs,
+    peer_table::PeerTable,
     protocol::{
         allowed_ips::OwnerList,
         constants::{Instant, REKEY_TIMEOUT},
         cookie::CookieJar,
         crypto::PublicKey,
-        noise::Handshake,
         timers::TimerState,
     },
     send,
@@ -82,10 +85,7 @@ pub(crate) struct Peer {
     #[pin]
     napi: Napi<Peer>,
     #[pin]
-    pub(crate) handshake: RwSem<Handshake<KernelCrypto>>,
-    /// By which the index table finds the handshake: who looks there does not hold its lock. Changed
-    /// by the table alone.
-    handshake_index: AtomicU32,
+    pub(crate) handshake: HandshakeCell,
     last_sent_handshake: AtomicU64,
     #[pin]
     pub(crate) cookie: RwSem<CookieJar<KernelCrypto>>,
@@ -197,8 +197,7 @@ impl Peer {
                 timers <- Timers::new(),
                 timer_state: TimerState::new(),
                 napi <- Napi::new(),
-                handshake <- new_rw!(Handshake::new(*public_key), "wg_handshake"),
-                handshake_index: AtomicU32::new(0),
+                handshake <- HandshakeCell::new(*public_key),
                 last_sent_handshake: AtomicU64::new(long_ago()),
                 cookie <- new_rw!(CookieJar::new(&public_key), "wg_cookie"),
                 last_handshake_seconds: AtomicI64::new(0),
@@ -215,30 +214,33 @@ impl Peer {
     }
 
     /// Adds a peer to a device, which takes that there is room in the list of peers.
-    pub(crate) fn add(dev: &Dev, config: &mut Config, peer: &RcuArc<Self>) -> Result {
+    pub(crate) fn add(config: &mut ConfigGuard<'_>, peer: &RcuArc<Self>) -> Result {
+        if !core::ptr::eq::<Dev>(&*peer.device, config.dev()) {
+            return Err(EINVAL);
+        }
         let peer = Napi::start(peer.clone()).ok_or(EEXIST)?;
         let found = peer.clone();
         config
             .peers
             .push_within_capacity(peer)
             .map_err(|_| ENOMEM)?;
-        dev.by_key.insert(config, found);
+        PeerTable::insert(config, found);
         Ok(())
     }
 
     /// Removes a peer.
-    pub(crate) fn remove(dev: &Dev, config: &mut Config, peer: &RcuArc<Self>) {
+    pub(crate) fn remove(config: &mut ConfigGuard<'_>, peer: &RcuArc<Self>) {
         if let Ok(at) = config
             .peers
             .binary_search_by_key(&peer.id, |other| other.id)
         {
-            dev.allowed_ips.remove_all_of(&mut config.spare, peer);
-            peer.make_dead(dev, config);
+            AllowedIps::remove_all_of(config, peer);
+            peer.make_dead(config);
             let Ok(removed) = config.peers.remove(at) else {
                 return;
             };
             let quiet = rcu::synchronize();
-            Self::end_work(dev, config, core::slice::from_ref(&removed), quiet);
+            Self::end_work(config, core::slice::from_ref(&removed), quiet);
             Self::bury(removed);
         }
     }
@@ -246,8 +248,7 @@ impl Peer {
     /// Removes all peers, and has `list` take the place of theirs.
     /// Calls `tell` with each when it does nothing any more.
     pub(crate) fn remove_all(
-        dev: &Dev,
-        config: &mut Config,
+        config: &mut ConfigGuard<'_>,
         list: KVVec<NapiEnabled<Self>>,
         tell: impl Fn(&Self),
     ) {
@@ -256,12 +257,12 @@ impl Peer {
             return;
         }
         // Faster than one peer's after the other's.
-        dev.allowed_ips.clear(&mut config.spare);
+        AllowedIps::clear(config);
         for peer in &peers {
-            peer.make_dead(dev, config);
+            peer.make_dead(config);
         }
         let quiet = rcu::synchronize();
-        Self::end_work(dev, config, &peers, quiet);
+        Self::end_work(config, &peers, quiet);
         for peer in peers {
             tell(&peer);
             Self::bury(peer);
@@ -270,22 +271,22 @@ impl Peer {
 
     /// Takes a peer out of what it can be found by. After a grace period, nobody who checks
     /// [`is_dead`](Self::is_dead) in a read section queues anything for it any more.
-    fn make_dead(&self, dev: &Dev, config: &mut Config) {
-        dev.by_key.remove(config, self);
+    fn make_dead(&self, config: &mut ConfigGuard<'_>) {
+        PeerTable::remove(config, self);
         self.dead.store(true, Ordering::Relaxed);
     }
 
     /// Ends what dead peers are still doing. It is done for all of them together, since each step
     /// waits.
-    fn end_work(dev: &Dev, config: &Config, peers: &[NapiEnabled<Self>], quiet: GracePeriod) {
+    fn end_work(config: &ConfigGuard<'_>, peers: &[NapiEnabled<Self>], quiet: GracePeriod) {
         // A handshake that is being answered may still complete; being dead, the peer gets no session.
         for peer in peers {
             Self::fall_silent(peer, quiet);
             transit::cancel_waiting(config, peer);
         }
         // Packets that entered a queue before are first encrypted or decrypted, then passed on.
-        dev.crypt_wq.flush();
-        dev.crypt_wq.flush();
+        config.dev().crypt_wq.flush();
+        config.dev().crypt_wq.flush();
     }
 
     /// Takes a dead peer's means of delivery, and what refers to it.
@@ -338,14 +339,6 @@ impl Peer {
         self.napi.schedule();
     }
 
-    pub(crate) fn handshake_index(&self) -> u32 {
-        self.handshake_index.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_handshake_index(&self, index: u32) {
-        self.handshake_index.store(index, Ordering::Relaxed);
-    }
-
     /// Whether packets can be sent at once, without a handshake.
     pub(crate) fn has_session(&self) -> bool {
         let bh = BhGuard::new();
@@ -356,9 +349,7 @@ impl Peer {
 
     /// Forgets the handshake that is in progress.
     pub(crate) fn forget_handshake(&self) {
-        let mut handshake = self.handshake.write();
-        self.device.index.remove_handshake(self);
-        handshake.clear();
+        HandshakeCell::forget(self);
     }
 
     /// Forgets all sessions.

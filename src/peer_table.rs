@@ -3,7 +3,7 @@
 //! Peers by public key.
 
 use crate::{
-    device::Config,
+    config::ConfigGuard,
     kernel::{
         crypto::SipKey,
         hashtable::HashTable,
@@ -40,15 +40,15 @@ impl PeerTable {
     }
 
     /// Adds a peer whose key no other has, which the lock of the configuration sees to.
-    pub(crate) fn insert(&self, _config: &mut Config, peer: RcuArc<Peer>) {
-        let hash = self.hash(&peer.public_key);
-        self.peers.lock().insert(hash, peer);
+    pub(crate) fn insert(config: &mut ConfigGuard<'_>, peer: RcuArc<Peer>) {
+        let this = &config.dev().by_key;
+        this.peers.lock().insert(this.hash(&peer.public_key), peer);
     }
 
     /// Takes a peer out.
-    pub(crate) fn remove(&self, _config: &mut Config, peer: &Peer) {
-        let hash = self.hash(&peer.public_key);
-        drop(self.peers.lock().remove(hash, peer));
+    pub(crate) fn remove(config: &mut ConfigGuard<'_>, peer: &Peer) {
+        let this = &config.dev().by_key;
+        drop(this.peers.lock().remove(this.hash(&peer.public_key), peer));
     }
 
     /// The peer that has a key.

@@ -12,7 +12,8 @@ mod request;
 pub(crate) use {apply::apply, request::SocketRequest};
 
 use crate::{
-    device::{Config, Dev, Device},
+    config::{Config, ConfigGuard},
+    device::{Dev, Device},
     judgement::{self, Bind, Owner, PortOrigin, Version},
     kernel::{
         caps, debug,
@@ -67,8 +68,9 @@ impl TransitSlot {
         self.0.load(section)
     }
 
-    fn swap(&self, _config: &mut Config, new: Option<KBox<Transit>>) -> Retired<Transit> {
-        self.0.swap(new)
+    /// Has the device of `config` go by another one.
+    fn swap(config: &mut ConfigGuard<'_>, new: Option<KBox<Transit>>) -> Retired<Transit> {
+        config.dev().transit.0.swap(new)
     }
 }
 
@@ -103,18 +105,19 @@ fn bind(dev: &Dev, net: &Net, how: Bind) -> Result<Arc<Sockets<Device>>, Denied>
 }
 
 /// Notes that the sockets of a device are other ones.
-fn note_sockets(dev: &Dev, rtnl: &Rtnl, config: &mut Config, sockets: &Arc<Sockets<Device>>) {
+fn note_sockets(config: &mut ConfigGuard<'_>, rtnl: &Rtnl, sockets: &Arc<Sockets<Device>>) {
     config.state.port = sockets.v4().port();
     if config.state.port_origin != PortOrigin::Asked {
         config.state.port_origin = PortOrigin::PickedHere;
     }
-    config.carried_before = dev.netdev().totals(rtnl).unwrap_or_default();
+    config.carried_before = config.dev().netdev().totals(rtnl).unwrap_or_default();
     // Closed here, if nobody is sending by them any more.
     config.sockets = Some(sockets.clone());
 }
 
 /// Has an interface that goes up send by its sockets, which are made unless they are open.
-pub(crate) fn open(dev: &Dev, rtnl: &Rtnl, config: &mut Config) -> Result {
+pub(crate) fn open(config: &mut ConfigGuard<'_>, rtnl: &Rtnl) -> Result {
+    let dev = config.dev();
     let net = dev.transit_net(rtnl).ok_or(ENONET)?;
     let (sockets, new) = match &config.sockets {
         Some(sockets) => (sockets.clone(), false),
@@ -134,16 +137,16 @@ pub(crate) fn open(dev: &Dev, rtnl: &Rtnl, config: &mut Config) -> Result {
     let transit = Transit::new(sockets.clone(), mark, config.transit_generation)?;
     if new {
         config.state.owner = Owner::Root;
-        note_sockets(dev, rtnl, config, &sockets);
+        note_sockets(config, rtnl, &sockets);
     }
-    drop(dev.transit.swap(config, Some(transit)).wait());
+    drop(TransitSlot::swap(config, Some(transit)).wait());
     Ok(())
 }
 
 /// Has an interface that goes down send no more. Sockets that credentials bought stay open.
-pub(crate) fn close(dev: &Dev, config: &mut Config) -> GracePeriod {
+pub(crate) fn close(config: &mut ConfigGuard<'_>) -> GracePeriod {
     // Also where there were no sockets: whoever saw the interface up is done with that.
-    let (_, waited) = dev.transit.swap(config, None).synchronize();
+    let (_, waited) = TransitSlot::swap(config, None).synchronize();
     match &config.sockets {
         Some(sockets) if sockets.are_tasks() => sockets.wake_all(),
         _ => config.sockets = None,
@@ -152,8 +155,8 @@ pub(crate) fn close(dev: &Dev, config: &mut Config) -> GracePeriod {
 }
 
 /// Closes the sockets for good: their namespace or the device ends.
-pub(crate) fn end(dev: &Dev, config: &mut Config) {
-    drop(dev.transit.swap(config, None).wait());
+pub(crate) fn end(config: &mut ConfigGuard<'_>) {
+    drop(TransitSlot::swap(config, None).wait());
     config.sockets = None;
 }
 

@@ -212,6 +212,7 @@ impl<'a> Iterator for IterMut<'a> {
         // before the packet is given out, so each packet is given out once. No reference to all of
         // the packet is made: a queue may be writing another of its links.
         self.0 = unsafe { *layout::skb_next(this.as_ptr()) };
-        Some(Packet(this, PhantomData))
+        // SAFETY: As above.
+        Some(unsafe { Packet::from_raw(this) })
     }
 }

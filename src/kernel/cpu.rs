@@ -6,6 +6,7 @@
 
 use super::bindings;
 use core::sync::atomic::{AtomicU32, Ordering};
+use kernel::ffi::c_void;
 
 /// The number of a CPU that was online when it was asked for.
 ///
@@ -23,6 +24,23 @@ impl Cpu {
     #[inline]
     pub(super) fn number(self) -> u32 {
         self.0
+    }
+
+    /// All that there may be.
+    pub(super) fn possible() -> impl Iterator<Item = Self> {
+        // SAFETY: Reads a number.
+        let all = 0..unsafe { bindings::wg_nr_cpu_ids() };
+        // SAFETY: Only numbers below that one are asked about.
+        // INVARIANT: Those that are left are possible.
+        all.filter(|&cpu| unsafe { bindings::wg_cpu_possible(cpu) })
+            .map(Self)
+    }
+
+    /// The address of its copy of a per-CPU variable.
+    #[inline]
+    pub(super) fn copy_of<T>(self, variable: *mut c_void) -> *mut T {
+        // SAFETY: By the type invariant it has copies. Nothing but an address is computed.
+        unsafe { bindings::wg_per_cpu_ptr(variable, self.0).cast() }
     }
 }
 

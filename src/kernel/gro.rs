@@ -9,7 +9,7 @@ use super::{
     bindings,
     chain::SkbList,
     cipher,
-    gso::{gso_type, shared_info},
+    gso::{gso_type, shared_info, GsoInfo},
     layout,
     netdev::NetDevice,
     skb::{Packet, Skb, DATA_HEADER, HEADROOM},
@@ -29,11 +29,7 @@ impl Packet<'_> {
     /// The datagrams that the packet was received as, if they are several. It begins with the first,
     /// behind the outer headers.
     pub(crate) fn datagrams(&self) -> Option<Datagrams<'_>> {
-        // SAFETY: The packet is valid, and so is its shared information.
-        let (size, kind) = unsafe {
-            let info = shared_info(self.raw());
-            ((*info).gso_size, (*info).gso_type)
-        };
+        let GsoInfo { size, kind, .. } = self.gso_info();
         if size == 0 || kind & !gso_type::DODGY != gso_type::UDP_L4 {
             return None;
         }
@@ -267,7 +263,6 @@ impl Skb {
     pub(crate) fn set_merged(&mut self, merged: &Merged) -> Option<()> {
         let at = self.data_offset();
         let mut packet = self.packet();
-        let skb = packet.raw();
         let transport = at.checked_add(merged.transport_offset)?;
         let headers = packet.headers_mut();
         headers.transport_header = transport;
@@ -285,13 +280,7 @@ impl Skb {
             if merged.fixed_id {
                 kind |= gso_type::TCP_FIXEDID;
             }
-            // SAFETY: The packet is ours, and so is its shared information.
-            unsafe {
-                let info = shared_info(skb);
-                (*info).gso_size = merged.size;
-                (*info).gso_segs = merged.segments;
-                (*info).gso_type = kind;
-            }
+            packet.set_gso(merged.size, merged.segments, kind);
         }
         Some(())
     }

@@ -49,24 +49,55 @@ pub(super) unsafe fn shared_info(skb: *mut bindings::sk_buff) -> *mut bindings::
     unsafe { (*skb).head.add((*skb).end as usize).cast() }
 }
 
+/// What a packet says of its segments.
+pub(super) struct GsoInfo {
+    pub(super) size: u16,
+    pub(super) segments: u16,
+    pub(super) kind: u32,
+    pub(super) stamps: u8,
+}
+
 impl Packet<'_> {
     /// The segments that the packet is on a link: 1 if it is no GSO packet.
     #[inline]
     pub(crate) fn gso_segments(&self) -> usize {
-        // SAFETY: The packet is valid.
-        let segments = unsafe { (*shared_info(self.raw())).gso_segs };
-        usize::from(segments).max(1)
+        usize::from(self.gso_info().segments).max(1)
+    }
+
+    /// What the packet says of its segments.
+    #[inline]
+    pub(super) fn gso_info(&self) -> GsoInfo {
+        // SAFETY: The packet is valid, and so is its shared information. No reference is made to that:
+        // others may be counting themselves in it.
+        unsafe {
+            let info = shared_info(self.raw());
+            GsoInfo {
+                size: (*info).gso_size,
+                segments: (*info).gso_segs,
+                kind: (*info).gso_type,
+                stamps: (*info).tx_flags,
+            }
+        }
+    }
+
+    /// Has it say that it is `segments` of `size` bytes, but for the last, and of what kind.
+    pub(super) fn set_gso(&mut self, size: u16, segments: u16, kind: u32) {
+        // SAFETY: As above, and `&mut self`.
+        unsafe {
+            let info = shared_info(self.raw());
+            (*info).gso_size = size;
+            (*info).gso_segs = segments;
+            (*info).gso_type = kind;
+        }
     }
 
     /// How the packet is cut, if it is a GSO packet and nothing has to be known of it that is not in
     /// its headers.
     pub(crate) fn plain_gso(&self) -> Option<Gso> {
         let skb = self.raw();
-        // SAFETY: The packet is valid, and so is its shared information.
-        let (size, kind, stamps) = unsafe {
-            let info = shared_info(skb);
-            ((*info).gso_size, (*info).gso_type, (*info).tx_flags)
-        };
+        let GsoInfo {
+            size, kind, stamps, ..
+        } = self.gso_info();
         if size == 0 || u32::from(stamps) & bindings::SKBTX_ANY_TIMESTAMP != 0 {
             return None;
         }
@@ -266,7 +297,6 @@ impl<'a> Messages<'a> {
         self.flush()?;
         let at = self.skb.data_offset();
         let mut packet = self.skb.packet();
-        let skb = packet.raw();
         let (from, to) = (original.headers(), packet.headers_mut());
         to.hash = from.hash;
         to.set_l4_hash(from.l4_hash());
@@ -277,17 +307,12 @@ impl<'a> Messages<'a> {
             // The stack sums for the pseudo header only, and leaves the rest to whoever cuts.
             let start = at.checked_sub(size_of::<bindings::udphdr>() as u16)?;
             layout::set_csum_partial(to, start, offset_of!(bindings::udphdr, check));
-            // SAFETY: The packet is ours, and so is its shared information.
-            unsafe {
-                let info = shared_info(skb);
-                (*info).gso_size = u16::try_from(self.size).ok()?;
-                (*info).gso_segs = self.count;
-                (*info).gso_type = gso_type::UDP_L4;
-            }
+            let size = u16::try_from(self.size).ok()?;
+            packet.set_gso(size, self.count, gso_type::UDP_L4);
         }
         // SAFETY: Both are valid, and the first has no owner yet. Whom the original counts against is
         // there as long as it counts.
-        unsafe { bindings::wg_skb_share_owner(skb, original.raw()) };
+        unsafe { bindings::wg_skb_share_owner(packet.raw(), original.raw()) };
         Some(self.skb)
     }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Inline functions and macros of the kernel as ordinary functions, so that
- * Rust can call them. Nothing here decides anything: each is one expression.
+ * Rust can call them. Most are one expression; the others are what a caller in
+ * C would write around it. What becomes of packets and peers is decided in Rust.
  */
 #ifndef WG_KERNEL_HELPERS_H
 #define WG_KERNEL_HELPERS_H

@@ -89,37 +89,27 @@ pub(crate) use new_spinlock_bh;
 ///
 /// # Safety
 ///
-/// Between `read` and `read_unlock` nobody has returned from `write`, and between `write` and
-/// `write_unlock` nobody else has returned from either.
+/// `INIT` takes a valid lock, and a name and a key that live forever; the others take a lock that is
+/// initialised, in a context that fits it. Between `READ` and `READ_UNLOCK` nobody has returned from
+/// `WRITE`, and between `WRITE` and `WRITE_UNLOCK` nobody else has returned from either.
 pub(crate) unsafe trait RwBackend {
     /// The C lock.
     type State;
 
-    /// # Safety
-    ///
-    /// `ptr` is valid for writes; `name` and `key` live forever.
-    unsafe fn init(
-        ptr: *mut Self::State,
-        name: *const kernel::ffi::c_char,
-        key: *mut bindings::lock_class_key,
-    );
-    /// # Safety
-    ///
-    /// The lock is initialised, and the context fits it.
-    unsafe fn read(ptr: *mut Self::State);
-    /// # Safety
-    ///
-    /// The caller holds the lock for reading.
-    unsafe fn read_unlock(ptr: *mut Self::State);
-    /// # Safety
-    ///
-    /// The lock is initialised, and the context fits it.
-    unsafe fn write(ptr: *mut Self::State);
-    /// # Safety
-    ///
-    /// The caller holds the lock for writing.
-    unsafe fn write_unlock(ptr: *mut Self::State);
+    /// Initialises it.
+    const INIT: Init<Self::State>;
+    /// Take and give back the right to read, and that to write.
+    const READ: Op<Self::State>;
+    const READ_UNLOCK: Op<Self::State>;
+    const WRITE: Op<Self::State>;
+    const WRITE_UNLOCK: Op<Self::State>;
 }
+
+/// What initialises a C lock.
+type Init<State> =
+    unsafe extern "C" fn(*mut State, *const kernel::ffi::c_char, *mut bindings::lock_class_key);
+/// What is done with one.
+type Op<State> = unsafe extern "C" fn(*mut State);
 
 /// The kernel's `rwlock_t`, taken with bottom halves disabled.
 pub(crate) struct SpinRw;
@@ -128,38 +118,11 @@ pub(crate) struct SpinRw;
 unsafe impl RwBackend for SpinRw {
     type State = bindings::rwlock_t;
 
-    unsafe fn init(
-        ptr: *mut Self::State,
-        name: *const kernel::ffi::c_char,
-        key: *mut bindings::lock_class_key,
-    ) {
-        // SAFETY: By this function's contract.
-        unsafe { bindings::wg_rwlock_init(ptr, name, key) }
-    }
-
-    #[inline]
-    unsafe fn read(ptr: *mut Self::State) {
-        // SAFETY: By this function's contract.
-        unsafe { bindings::wg_read_lock_bh(ptr) }
-    }
-
-    #[inline]
-    unsafe fn read_unlock(ptr: *mut Self::State) {
-        // SAFETY: By this function's contract.
-        unsafe { bindings::wg_read_unlock_bh(ptr) }
-    }
-
-    #[inline]
-    unsafe fn write(ptr: *mut Self::State) {
-        // SAFETY: By this function's contract.
-        unsafe { bindings::wg_write_lock_bh(ptr) }
-    }
-
-    #[inline]
-    unsafe fn write_unlock(ptr: *mut Self::State) {
-        // SAFETY: By this function's contract.
-        unsafe { bindings::wg_write_unlock_bh(ptr) }
-    }
+    const INIT: Init<Self::State> = bindings::wg_rwlock_init;
+    const READ: Op<Self::State> = bindings::wg_read_lock_bh;
+    const READ_UNLOCK: Op<Self::State> = bindings::wg_read_unlock_bh;
+    const WRITE: Op<Self::State> = bindings::wg_write_lock_bh;
+    const WRITE_UNLOCK: Op<Self::State> = bindings::wg_write_unlock_bh;
 }
 
 /// The kernel's `struct rw_semaphore`: holders may sleep.
@@ -169,34 +132,11 @@ pub(crate) struct SleepRw;
 unsafe impl RwBackend for SleepRw {
     type State = bindings::rw_semaphore;
 
-    unsafe fn init(
-        ptr: *mut Self::State,
-        name: *const kernel::ffi::c_char,
-        key: *mut bindings::lock_class_key,
-    ) {
-        // SAFETY: By this function's contract.
-        unsafe { bindings::wg_init_rwsem(ptr, name, key) }
-    }
-
-    unsafe fn read(ptr: *mut Self::State) {
-        // SAFETY: By this function's contract.
-        unsafe { bindings::down_read(ptr) }
-    }
-
-    unsafe fn read_unlock(ptr: *mut Self::State) {
-        // SAFETY: By this function's contract.
-        unsafe { bindings::up_read(ptr) }
-    }
-
-    unsafe fn write(ptr: *mut Self::State) {
-        // SAFETY: By this function's contract.
-        unsafe { bindings::down_write(ptr) }
-    }
-
-    unsafe fn write_unlock(ptr: *mut Self::State) {
-        // SAFETY: By this function's contract.
-        unsafe { bindings::up_write(ptr) }
-    }
+    const INIT: Init<Self::State> = bindings::wg_init_rwsem;
+    const READ: Op<Self::State> = bindings::down_read;
+    const READ_UNLOCK: Op<Self::State> = bindings::up_read;
+    const WRITE: Op<Self::State> = bindings::down_write;
+    const WRITE_UNLOCK: Op<Self::State> = bindings::up_write;
 }
 
 /// Data with many readers or one writer.
@@ -241,7 +181,7 @@ impl<T, B: RwBackend> Rw<T, B> {
         pin_init!(Self {
             // SAFETY: The slot is valid while the closure runs; name and key are static.
             state <- Opaque::ffi_init(|slot| unsafe {
-                B::init(slot, name.as_char_ptr(), key.as_ptr().cast())
+                (B::INIT)(slot, name.as_char_ptr(), key.as_ptr().cast())
             }),
             _pin: PhantomPinned,
             data: UnsafeCell::new(data),
@@ -252,7 +192,7 @@ impl<T, B: RwBackend> Rw<T, B> {
     #[inline]
     pub(crate) fn read(&self) -> ReadGuard<'_, T, B> {
         // SAFETY: A `Rw` exists only initialised.
-        unsafe { B::read(self.state.get()) };
+        unsafe { (B::READ)(self.state.get()) };
         ReadGuard(self, NotThreadSafe)
     }
 
@@ -260,7 +200,7 @@ impl<T, B: RwBackend> Rw<T, B> {
     #[inline]
     pub(crate) fn write(&self) -> WriteGuard<'_, T, B> {
         // SAFETY: As above.
-        unsafe { B::write(self.state.get()) };
+        unsafe { (B::WRITE)(self.state.get()) };
         WriteGuard(self, NotThreadSafe)
     }
 }
@@ -282,7 +222,7 @@ impl<T, B: RwBackend> Drop for ReadGuard<'_, T, B> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: The guard holds the lock.
-        unsafe { B::read_unlock(self.0.state.get()) };
+        unsafe { (B::READ_UNLOCK)(self.0.state.get()) };
     }
 }
 
@@ -311,6 +251,6 @@ impl<T, B: RwBackend> Drop for WriteGuard<'_, T, B> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: The guard holds the lock.
-        unsafe { B::write_unlock(self.0.state.get()) };
+        unsafe { (B::WRITE_UNLOCK)(self.0.state.get()) };
     }
 }

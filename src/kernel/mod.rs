@@ -71,8 +71,6 @@ const _: () = {
     assert!(ip::UDP_HEADER_LEN as usize == size_of::<bindings::udphdr>());
     assert!(protocol::constants::TAG_LEN as u32 == bindings::AUTHTAG_SIZE);
     assert!(protocol::constants::KEY_LEN as u32 == bindings::KEY_SIZE);
-    assert!(protocol::constants::TAG_LEN as u32 == skb::TAG);
-    assert!(protocol::message::DATA_HEADER_LEN as u32 == skb::DATA_HEADER);
 };
 
 // Offsets in packets are pointers where words are shorter, and counters of devices not 64 bits long.

@@ -48,20 +48,16 @@ impl Net {
     /// `EINVAL`: it is none of a network namespace.
     pub(crate) fn of_fd(fd: u32) -> Result<Self> {
         let fd = i32::try_from(fd).map_err(|_| EBADF)?;
-        // SAFETY: Any number may be asked for.
-        let net = from_err_ptr(unsafe { bindings::get_net_ns_by_fd(fd) })?;
-        // SAFETY: The function returned a reference.
-        unsafe { Self::from_raw(net) }.ok_or(EINVAL)
+        // SAFETY: Any number may be asked for; the function returns a reference.
+        unsafe { Self::from_raw(from_err_ptr(bindings::get_net_ns_by_fd(fd))?) }.ok_or(EINVAL)
     }
 
     /// The namespace of a process, as the current task's pid namespace numbers it. `ESRCH`: there
     /// is none.
     pub(crate) fn of_pid(pid: u32) -> Result<Self> {
         let pid = i32::try_from(pid).map_err(|_| ESRCH)?;
-        // SAFETY: Any number may be asked for.
-        let net = from_err_ptr(unsafe { bindings::get_net_ns_by_pid(pid) })?;
-        // SAFETY: The function returned a reference.
-        unsafe { Self::from_raw(net) }.ok_or(ESRCH)
+        // SAFETY: As above.
+        unsafe { Self::from_raw(from_err_ptr(bindings::get_net_ns_by_pid(pid))?) }.ok_or(ESRCH)
     }
 
     /// Whether both are the same namespace.

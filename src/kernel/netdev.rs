@@ -57,6 +57,14 @@ impl LinkStats {
     }
 }
 
+/// Reads a field of a device once, as what another CPU may write meanwhile.
+macro_rules! read_once {
+    ($dev:expr, $field:ident) => {
+        // SAFETY: A `NetDevice` is a valid device; the field is plain data.
+        unsafe { (&raw const (*NetDevice::as_ptr($dev)).$field).read_volatile() }
+    };
+}
+
 impl NetDevice {
     #[inline]
     pub(super) fn as_ptr(&self) -> *mut bindings::net_device {
@@ -82,20 +90,17 @@ impl NetDevice {
     /// Its MTU.
     #[inline]
     pub(crate) fn mtu(&self) -> u32 {
-        // SAFETY: As above. The field is read as the kernel reads it, once.
-        unsafe { (&raw const (*self.as_ptr()).mtu).read_volatile() }
+        read_once!(self, mtu)
     }
 
     /// Its index in its namespace.
     pub(crate) fn index(&self, _rtnl: &Rtnl) -> u32 {
-        // SAFETY: As above; it changes under RTNL.
-        unsafe { (*self.as_ptr()).ifindex as u32 }
+        self.index_now()
     }
 
     /// The same, where it may be changing.
     pub(super) fn index_now(&self) -> u32 {
-        // SAFETY: As above; read once, as what another CPU may write.
-        unsafe { (&raw const (*self.as_ptr()).ifindex).read_volatile() as u32 }
+        read_once!(self, ifindex) as u32
     }
 
     /// Its name.
@@ -112,23 +117,18 @@ impl NetDevice {
 
     /// The namespace that it is in.
     pub(crate) fn net(&self, _rtnl: &Rtnl) -> Option<Net> {
+        if u32::from(read_once!(self, reg_state)) > bindings::netdev_reg_state_NETREG_REGISTERED {
+            return None;
+        }
         // SAFETY: Under RTNL a registered device stays where it is, so the namespace is not freed.
         // One that is held beyond that may be the last to know of its own.
-        unsafe {
-            let registered = bindings::netdev_reg_state_NETREG_REGISTERED;
-            if u32::from((*self.as_ptr()).reg_state) > registered {
-                return None;
-            }
-            Net::try_get(bindings::wg_dev_net(self.as_ptr()))
-        }
+        unsafe { Net::try_get(bindings::wg_dev_net(self.as_ptr())) }
     }
 
     /// Whether it is registered, and its end has not begun. Under RTNL that stays so.
     #[inline]
     fn is_registered(&self) -> bool {
-        // SAFETY: As above; read once, as what another CPU may write.
-        let state = unsafe { (&raw const (*self.as_ptr()).reg_state).read_volatile() };
-        u32::from(state) == bindings::netdev_reg_state_NETREG_REGISTERED
+        u32::from(read_once!(self, reg_state)) == bindings::netdev_reg_state_NETREG_REGISTERED
     }
 
     /// Says whether it can carry traffic. Of no interest at its end: whoever is told would hold it

@@ -172,7 +172,7 @@ impl<D: Driver> Received<D> {
         // type invariant the owner is a reference, which is taken back once.
         unsafe {
             let mut skb = core::ptr::read(&this.0);
-            let device = DevRef::from_raw(skb.packet().control().owner);
+            let device = DevRef::from_raw((*skb.control_block()).owner);
             (skb, device)
         }
     }
@@ -181,7 +181,7 @@ impl<D: Driver> Received<D> {
 impl<D: Driver> Drop for Received<D> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant; the packet, dropped after this, does not know of it.
-        drop(unsafe { DevRef::<D>::from_raw(self.0.packet().control().owner) });
+        drop(unsafe { DevRef::<D>::from_raw((*self.0.control_block()).owner) });
     }
 }
 

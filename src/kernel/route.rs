@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Routes for the packets that carry the tunnel, a cache for them, and transmission.
+//! Routes for the packets that carry the tunnel, and transmission.
 //!
-//! C headers: `include/net/route.h`, `include/net/ip6_route.h`, `include/net/dst_cache.h`,
-//! `include/net/udp_tunnel.h`.
+//! C headers: `include/net/route.h`, `include/net/ip6_route.h`, `include/net/udp_tunnel.h`.
+
+mod cache;
+#[cfg(not(CONFIG_IPV6))]
+mod no_ipv6;
+
+pub(crate) use cache::RouteCache;
 
 use super::{
     bindings,
@@ -15,77 +20,16 @@ use super::{
 };
 use crate::judgement::Version;
 use core::{
-    cell::UnsafeCell,
     mem::{offset_of, ManuallyDrop},
     net::{Ipv4Addr, Ipv6Addr},
     ptr::NonNull,
 };
-use kernel::{
-    error::{from_err_ptr, to_result},
-    prelude::*,
-};
+use kernel::{error::from_err_ptr, prelude::*};
 
 #[cfg(CONFIG_IPV6)]
-use bindings::{
-    dst_cache_get_ip6, dst_cache_set_ip6, ip6_dst_lookup_flow, ipv6_chk_addr, udp_tunnel6_xmit_skb,
-};
+use bindings::{ip6_dst_lookup_flow, ipv6_chk_addr, udp_tunnel6_xmit_skb};
 #[cfg(not(CONFIG_IPV6))]
-use no_ipv6::*;
-
-/// What a kernel without IPv6 does not have. There are no sockets of it then, so nobody gets here but
-/// to find nothing.
-#[cfg(not(CONFIG_IPV6))]
-mod no_ipv6 {
-    use super::bindings::{dst_cache, dst_entry, flowi6, in6_addr, net, net_device, sk_buff, sock};
-    use core::ptr;
-
-    pub(super) unsafe fn dst_cache_get_ip6(_: *mut dst_cache, _: *mut in6_addr) -> *mut dst_entry {
-        ptr::null_mut()
-    }
-
-    pub(super) unsafe fn dst_cache_set_ip6(
-        _: *mut dst_cache,
-        _: *mut dst_entry,
-        _: *const in6_addr,
-    ) {
-    }
-
-    pub(super) unsafe fn ip6_dst_lookup_flow(
-        _: *mut net,
-        _: *const sock,
-        _: *mut flowi6,
-        _: *const in6_addr,
-    ) -> *mut dst_entry {
-        ptr::null_mut()
-    }
-
-    pub(super) unsafe fn ipv6_chk_addr(
-        _: *mut net,
-        _: *const in6_addr,
-        _: *const net_device,
-        _: i32,
-    ) -> i32 {
-        0
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the kernel's")]
-    pub(super) unsafe fn udp_tunnel6_xmit_skb(
-        _: *mut dst_entry,
-        _: *mut sock,
-        _: *mut sk_buff,
-        _: *mut net_device,
-        _: *const in6_addr,
-        _: *const in6_addr,
-        _: u8,
-        _: u8,
-        _: u32,
-        _: u16,
-        _: u16,
-        _: bool,
-        _: u16,
-    ) {
-    }
-}
+use no_ipv6::{ip6_dst_lookup_flow, ipv6_chk_addr, udp_tunnel6_xmit_skb};
 
 fn be32(address: Ipv4Addr) -> u32 {
     u32::from_ne_bytes(address.octets())
@@ -326,110 +270,5 @@ impl UdpSocket {
             );
         }
         Ok(())
-    }
-}
-
-/// The route that was used last, for each CPU.
-///
-/// # Invariants
-///
-/// `cache` is initialised, and has routes of `version` only.
-pub(crate) struct RouteCache {
-    cache: UnsafeCell<bindings::dst_cache>,
-    version: Version,
-}
-
-// SAFETY: The cache is per CPU, and used with bottom halves disabled.
-unsafe impl Send for RouteCache {}
-// SAFETY: As above.
-unsafe impl Sync for RouteCache {}
-
-impl RouteCache {
-    /// An empty cache.
-    pub(crate) fn new() -> Result<Self> {
-        let mut cache: bindings::dst_cache = pin_init::zeroed();
-        // SAFETY: It is no more than a pointer to memory of each CPU and a time, so it may be moved.
-        to_result(unsafe { bindings::dst_cache_init(&mut cache, bindings::GFP_KERNEL_FLAGS) })?;
-        // INVARIANT: It was initialised.
-        Ok(Self {
-            cache: UnsafeCell::new(cache),
-            version: Version::V4,
-        })
-    }
-
-    /// The cached route, if it is still good, whose source address `flow` gets.
-    #[inline]
-    pub(crate) fn get4(&self, _bh: &BhGuard, flow: &mut Flow4) -> Option<Route4> {
-        if self.version != Version::V4 {
-            return None;
-        }
-        // SAFETY: By the type invariant; bottom halves are disabled.
-        unsafe {
-            Route4::from_raw(bindings::dst_cache_get_ip4(
-                self.cache.get(),
-                &mut flow.0.saddr,
-            ))
-        }
-    }
-
-    /// Remembers a route, if it is of the version that the cache is for.
-    pub(crate) fn set4(&self, _bh: &BhGuard, route: &Route4, flow: &Flow4) {
-        if self.version != Version::V4 {
-            return;
-        }
-        // SAFETY: As above; the cache takes a reference of its own.
-        unsafe {
-            bindings::dst_cache_set_ip4(self.cache.get(), route.0 .0.as_ptr(), flow.0.saddr);
-        }
-    }
-
-    /// The cached route, if it is still good, whose source address `flow` gets.
-    #[inline]
-    pub(crate) fn get6(&self, _bh: &BhGuard, flow: &mut Flow6) -> Option<Route6> {
-        if self.version != Version::V6 {
-            return None;
-        }
-        // SAFETY: As above.
-        let dst = unsafe { dst_cache_get_ip6(self.cache.get(), &mut flow.0.saddr) };
-        NonNull::new(dst).map(|dst| Route6(Route(dst)))
-    }
-
-    /// Remembers a route, if it is of the version that the cache is for.
-    pub(crate) fn set6(&self, _bh: &BhGuard, route: &Route6, flow: &Flow6) {
-        if self.version != Version::V6 {
-            return;
-        }
-        // SAFETY: As above.
-        unsafe {
-            dst_cache_set_ip6(self.cache.get(), route.0 .0.as_ptr(), &flow.0.saddr);
-        }
-    }
-
-    /// Has every CPU forget its route when it next looks.
-    pub(crate) fn reset(&self) {
-        // SAFETY: As above.
-        unsafe { bindings::wg_dst_cache_reset(self.cache.get()) };
-    }
-
-    /// Has the cache be one for `version`.
-    pub(crate) fn turn_to(&mut self, version: Version) {
-        if self.version != version {
-            self.reset_now();
-            // INVARIANT: There are no routes in it.
-            self.version = version;
-        }
-    }
-
-    /// Forgets and releases all routes at once, so that no device of theirs is held any longer.
-    pub(crate) fn reset_now(&mut self) {
-        // SAFETY: As above; nobody else is using the cache, on any CPU.
-        unsafe { bindings::dst_cache_reset_now(self.cache.get()) };
-    }
-}
-
-impl Drop for RouteCache {
-    fn drop(&mut self) {
-        // SAFETY: Initialised by the type invariant, and nobody's any more.
-        unsafe { bindings::dst_cache_destroy(self.cache.get()) };
     }
 }

@@ -13,6 +13,7 @@ use super::{
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     container_of,
+    ffi::c_void,
     prelude::*,
     str::CStr,
     sync::LockClassKey,
@@ -220,7 +221,7 @@ const MAX_RUN: usize = 32;
 pub(crate) struct ParallelQueue<T: RingItem, J: Job<T>> {
     #[pin]
     ring: Ring<T>,
-    works: *mut u8,
+    works: *mut c_void,
     cpus: RoundRobin,
     _job: PhantomData<J>,
 }
@@ -248,7 +249,7 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
         })
     }
 
-    fn workers(queue: *const Self, key: Pin<&'static LockClassKey>) -> Result<*mut u8> {
+    fn workers(queue: *const Self, key: Pin<&'static LockClassKey>) -> Result<*mut c_void> {
         // SAFETY: Plain memory for each CPU, of which every worker is written once before use.
         unsafe {
             let works = bindings::wg_alloc_percpu(
@@ -258,9 +259,8 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
             if works.is_null() {
                 return Err(ENOMEM);
             }
-            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu))
-            {
-                let worker = bindings::wg_per_cpu_ptr(works, cpu).cast::<Worker<J::Tools>>();
+            for cpu in Cpu::possible() {
+                let worker = cpu.copy_of::<Worker<J::Tools>>(works);
                 bindings::wg_init_work(
                     &raw mut (*worker).work,
                     Some(Self::run),
@@ -269,8 +269,14 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
                 (&raw mut (*worker).queue).write(queue.cast());
                 (&raw mut (*worker).tools).write(J::tools());
             }
-            Ok(works.cast())
+            Ok(works)
         }
+    }
+
+    /// The worker of a CPU.
+    #[inline]
+    fn worker(&self, cpu: Cpu) -> *mut Worker<J::Tools> {
+        cpu.copy_of(self.works)
     }
 
     unsafe extern "C" fn run(work: *mut bindings::work_struct) {
@@ -296,12 +302,11 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
     /// Wakes the worker of the next CPU.
     #[inline]
     pub(crate) fn kick(&self, wq: &Workqueue) {
-        let cpu = self.cpus.next().number();
+        let cpu = self.cpus.next();
         // SAFETY: By the type invariant there is a worker for every possible CPU.
         unsafe {
-            let worker =
-                bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker<J::Tools>>();
-            bindings::queue_work_on(cpu as i32, wq.0.as_ptr(), &raw mut (*worker).work);
+            let work = &raw mut (*self.worker(cpu)).work;
+            bindings::queue_work_on(cpu.number() as i32, wq.0.as_ptr(), work);
         }
     }
 
@@ -316,15 +321,10 @@ impl<T: RingItem, J: Job<T>> ParallelQueue<T, J> {
     /// Waits for workers that run, and has the others not start. What is in the ring stays there,
     /// and what is put in wakes them as ever.
     pub(crate) fn cancel(&self) {
-        // SAFETY: By the type invariant there is a worker for every possible CPU. Callers are in
-        // process context and no workers themselves.
-        unsafe {
-            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu))
-            {
-                let worker =
-                    bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker<J::Tools>>();
-                bindings::cancel_work_sync(&raw mut (*worker).work);
-            }
+        for cpu in Cpu::possible() {
+            // SAFETY: By the type invariant there is a worker for every possible CPU. Callers are in
+            // process context and no workers themselves.
+            unsafe { bindings::cancel_work_sync(&raw mut (*self.worker(cpu)).work) };
         }
     }
 
@@ -341,13 +341,10 @@ impl<T: RingItem, J: Job<T>> PinnedDrop for ParallelQueue<T, J> {
         // SAFETY: Nothing runs and, since nobody else has the queue, nothing is queued again. The
         // memory is ours by the type invariant, and the tools of every worker were written.
         unsafe {
-            for cpu in (0..bindings::wg_nr_cpu_ids()).filter(|&cpu| bindings::wg_cpu_possible(cpu))
-            {
-                let worker =
-                    bindings::wg_per_cpu_ptr(self.works.cast(), cpu).cast::<Worker<J::Tools>>();
-                core::ptr::drop_in_place(&raw mut (*worker).tools);
+            for cpu in Cpu::possible() {
+                core::ptr::drop_in_place(&raw mut (*self.worker(cpu)).tools);
             }
-            bindings::wg_free_percpu(self.works.cast());
+            bindings::wg_free_percpu(self.works);
         }
     }
 }

@@ -8,7 +8,8 @@
 //! dump is not coherent, and asks again.
 
 use crate::{
-    device::{Config, Dev},
+    config::ConfigGuard,
+    device::Dev,
     events,
     kernel::{
         genl::{Cursor, Message, Progress, Request},
@@ -66,16 +67,16 @@ pub(super) fn device(
 ) -> Result<Progress> {
     let rtnl = Rtnl::lock();
     request.socket_net().check(dev.netdev(), &rtnl)?;
-    let config = dev.config.lock();
+    let config = ConfigGuard::lock(dev);
     let mut position = Position::load(cursor);
     begin(config.generation);
     if !position.begun {
-        properties(dev, &rtnl, &config, message)?;
+        properties(&config, &rtnl, message)?;
         // Nothing that a client does not know comes unasked for.
         if request.attr(WGDEVICE_A_TRANSIT_WANTED).is_some() {
-            transit(dev, &rtnl, &config, message)?;
+            transit(&config, &rtnl, message)?;
         }
-        events::watch(dev, &config);
+        events::watch(&config);
         position.begun = true;
     }
     let from = config
@@ -102,20 +103,21 @@ pub(super) fn device(
     Ok(progress)
 }
 
-fn properties(dev: &Dev, rtnl: &Rtnl, config: &Config, message: &mut Message<'_>) -> Result {
-    let netdev = dev.netdev();
+fn properties(config: &ConfigGuard<'_>, rtnl: &Rtnl, message: &mut Message<'_>) -> Result {
+    let netdev = config.dev().netdev();
     message.put_u16(WGDEVICE_A_LISTEN_PORT, config.state.port)?;
     message.put_u32(WGDEVICE_A_FWMARK, config.state.mark)?;
     message.put_u32(WGDEVICE_A_IFINDEX, netdev.index(rtnl))?;
     message.put(WGDEVICE_A_IFNAME, netdev.name(rtnl).to_bytes_with_nul())?;
-    if let Some(identity) = dev.identity.read().as_ref() {
+    if let Some(identity) = config.dev().identity.read().as_ref() {
         message.put(WGDEVICE_A_PRIVATE_KEY, identity.secret().as_bytes())?;
         message.put(WGDEVICE_A_PUBLIC_KEY, &identity.public().0)?;
     }
     Ok(())
 }
 
-fn transit(dev: &Dev, rtnl: &Rtnl, config: &Config, message: &mut Message<'_>) -> Result {
+fn transit(config: &ConfigGuard<'_>, rtnl: &Rtnl, message: &mut Message<'_>) -> Result {
+    let dev = config.dev();
     match (dev.transit_net(rtnl), dev.netdev().net(rtnl)) {
         (None, _) => message.put_u32(WGDEVICE_A_TRANSIT_NETNSID, NSID_NONE as u32)?,
         (Some(transit), Some(own)) if !transit.same(&own) => {

@@ -3,7 +3,8 @@
 //! Listing the sockets that live in a namespace for devices elsewhere, for its owner.
 
 use crate::{
-    device::{Config, Dev, Device},
+    config::ConfigGuard,
+    device::{Dev, Device},
     kernel::{
         genl::{Cursor, Message, Messages, Reader, SocketNet},
         netdev::RtnlLinkOps,
@@ -31,12 +32,12 @@ pub(super) fn sockets(
         if listed || result.is_err() || !is_elsewhere(dev, &socket_net, &rtnl) {
             return;
         }
-        let config = dev.config.lock();
+        let config = ConfigGuard::lock(dev);
         let Some(sockets) = &config.sockets else {
             return;
         };
         result = messages.add(|message, reader| {
-            self::device(dev, &config, sockets, &socket_net, &rtnl, message, reader)
+            self::device(&config, sockets, &socket_net, &rtnl, message, reader)
         });
         if result.is_ok() {
             *last = dev.number();
@@ -55,14 +56,14 @@ fn is_elsewhere(dev: &Dev, socket_net: &SocketNet<'_>, rtnl: &Rtnl) -> bool {
 }
 
 fn device(
-    dev: &Dev,
-    config: &Config,
+    config: &ConfigGuard<'_>,
     sockets: &Sockets<Device>,
     socket_net: &SocketNet<'_>,
     rtnl: &Rtnl,
     message: &mut Message<'_>,
     reader: Reader<'_>,
 ) -> Result {
+    let dev = config.dev();
     message.put_u16(WGTRANSIT_A_LISTEN_PORT, config.state.port)?;
     message.put_flag(WGTRANSIT_A_IPV4)?;
     if sockets.v6().is_some() {

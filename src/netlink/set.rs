@@ -4,7 +4,9 @@
 
 use super::WireGuardFamily;
 use crate::{
-    device::{Config, Dev, Device},
+    allowed_ips::AllowedIps,
+    config::ConfigGuard,
+    device::Device,
     endpoint::Endpoint,
     events,
     kernel::{
@@ -49,18 +51,17 @@ pub(super) fn device(request: &Request<'_>) -> Result {
     let change = SocketRequest::of(request)?;
     let rtnl = Rtnl::lock();
     request.socket_net().check(dev.netdev(), &rtnl)?;
-    let mut config = dev.config.lock();
+    let mut config = ConfigGuard::lock(&dev);
     let flags = request.attr(WGDEVICE_A_FLAGS).map_or(Ok(0), Attr::u32)?;
     let replace = flags & WGDEVICE_F_REPLACE_PEERS != 0;
     let peers = request.attr(WGDEVICE_A_PEERS);
-    let mut prepared = Preallocated::for_peers(&dev, &mut config, peers, replace)?;
+    let mut prepared = Preallocated::for_peers(&mut config, peers, replace)?;
     let told = events::wanted();
-    let before = told.then(|| events::values_of_device(&dev, &rtnl, &config));
+    let before = told.then(|| events::values_of_device(&config, &rtnl));
 
     transit::apply(
-        &dev,
-        &rtnl,
         &mut config,
+        &rtnl,
         change,
         request.caller(),
         request.extack(),
@@ -70,7 +71,7 @@ pub(super) fn device(request: &Request<'_>) -> Result {
 
     if replace {
         let list = mem::take(&mut prepared.list);
-        Peer::remove_all(&dev, &mut config, list, |peer| {
+        Peer::remove_all(&mut config, list, |peer| {
             if told {
                 events::peer_removed(peer);
                 events::make_room(&dev, &rtnl);
@@ -79,15 +80,15 @@ pub(super) fn device(request: &Request<'_>) -> Result {
     }
     if let Some(key) = request.attr(WGDEVICE_A_PRIVATE_KEY) {
         if let Ok(key) = key.bytes().try_into() {
-            private_key(&dev, &mut config, SecretKey::new(key), told);
+            private_key(&mut config, SecretKey::new(key), told);
         }
     }
     if let Some(before) = before {
-        events::device_changed(&dev, &rtnl, &config, before);
+        events::device_changed(&config, &rtnl, before);
     }
     for (attr, new) in peers.iter().flat_map(|a| a.children()).zip(prepared.peers) {
         let change = PeerAttrs::of(attr)?;
-        peer(&dev, &mut config, &change, new, told)?;
+        peer(&mut config, &change, new, told)?;
         events::make_room(&dev, &rtnl);
     }
     events::deliver(&dev, &rtnl);
@@ -105,11 +106,11 @@ struct Preallocated {
 
 impl Preallocated {
     fn for_peers(
-        dev: &Dev,
-        config: &mut Config,
+        config: &mut ConfigGuard<'_>,
         attr: Option<Attr<'_>>,
         replace: bool,
     ) -> Result<Self> {
+        let dev = config.dev();
         let mut peers = KVVec::new();
         let mut removed: KVVec<PublicKey> = KVVec::new();
         let mut new = 0_usize;
@@ -149,12 +150,13 @@ impl Preallocated {
             config.peers.reserve(new, GFP_KERNEL)?;
             KVVec::new()
         };
-        dev.allowed_ips.reserve(&mut config.spare, prefixes)?;
+        AllowedIps::reserve(config, prefixes)?;
         Ok(Self { peers, list })
     }
 }
 
-fn private_key(dev: &Dev, config: &mut Config, mut secret: SecretKey<KernelCrypto>, told: bool) {
+fn private_key(config: &mut ConfigGuard<'_>, mut secret: SecretKey<KernelCrypto>, told: bool) {
+    let dev = config.dev();
     let same = |identity: &StaticIdentity<KernelCrypto>| identity.secret().same_as(&secret);
     let unchanged = match dev.identity.read().as_ref() {
         Some(identity) => same(identity),
@@ -177,13 +179,13 @@ fn private_key(dev: &Dev, config: &mut Config, mut secret: SecretKey<KernelCrypt
         .as_ref()
         .and_then(|identity| dev.by_key.find(identity.public()));
     if let Some(peer) = own {
-        Peer::remove(dev, config, &peer);
+        Peer::remove(config, &peer);
         if told {
             events::peer_removed(&peer);
         }
     }
 
-    let mut current = dev.identity.write();
+    let mut current = config.write_identity();
     let packets_waited_for_key =
         current.is_none() && identity.is_some() && dev.netdev().is_running();
     *current = identity;
@@ -191,7 +193,7 @@ fn private_key(dev: &Dev, config: &mut Config, mut secret: SecretKey<KernelCrypt
     dev.cookies
         .set_identity(identity.map(StaticIdentity::public));
     for peer in &config.peers {
-        peer.handshake.write().set_identity(identity);
+        peer.handshake.set_identity(identity);
         peer.expire_sessions();
         if packets_waited_for_key {
             send::send_staged(peer);
@@ -261,12 +263,12 @@ impl AllowedIpAttrs {
 
 /// Carries out what is said of a peer; `new` is what becomes of it if there is none.
 fn peer(
-    dev: &Dev,
-    config: &mut Config,
+    config: &mut ConfigGuard<'_>,
     change: &PeerAttrs<'_>,
     new: Option<RcuArc<Peer>>,
     told: bool,
 ) -> Result {
+    let dev = config.dev();
     // What it was before, if there is something to be told.
     let mut before = None;
     let mut flags = 0;
@@ -279,7 +281,7 @@ fn peer(
 
     let peer = match (dev.by_key.find(&change.key), new) {
         (Some(peer), _) if change.removes() => {
-            Peer::remove(dev, config, &peer);
+            Peer::remove(config, &peer);
             if told {
                 events::peer_removed(&peer);
             }
@@ -288,14 +290,12 @@ fn peer(
         (Some(peer), _) => {
             before = told.then(|| events::values_of(&peer));
             if let Some(preshared) = &preshared {
-                let mut handshake = peer.handshake.write();
-                if !handshake.preshared_key().same_as(preshared) {
+                if peer.handshake.set_preshared_key(preshared) {
                     flags |= WGEVENT_F_PRESHARED_KEY;
                 }
-                handshake.set_preshared_key(preshared);
             }
             if change.flags & WGPEER_F_REPLACE_ALLOWEDIPS != 0 {
-                dev.allowed_ips.remove_all_of(&mut config.spare, &peer);
+                AllowedIps::remove_all_of(config, &peer);
             }
             peer
         }
@@ -308,14 +308,13 @@ fn peer(
                 // Ignored, so that the same list of peers can be given to each of them.
                 return Ok(());
             }
-            let mut handshake = peer.handshake.write();
-            handshake.set_identity(identity.as_ref());
+            peer.handshake.set_identity(identity.as_ref());
+            drop(identity);
             // Before anybody can find the peer: no session is to begin without it.
             if let Some(preshared) = &preshared {
-                handshake.set_preshared_key(preshared);
+                peer.handshake.set_preshared_key(preshared);
             }
-            drop((handshake, identity));
-            Peer::add(dev, config, &peer)?;
+            Peer::add(config, &peer)?;
             peer
         }
         (None, None) => return Ok(()),
@@ -327,9 +326,9 @@ fn peer(
     for entry in change.prefixes() {
         let AllowedIpAttrs { prefix, remove } = entry?;
         if remove {
-            dev.allowed_ips.remove(&mut config.spare, prefix, &peer);
+            AllowedIps::remove(config, prefix, &peer);
         } else {
-            dev.allowed_ips.insert(&mut config.spare, prefix, &peer)?;
+            AllowedIps::insert(config, prefix, &peer)?;
         }
     }
     let was_off = change.keepalive.is_some_and(|interval| {

@@ -5,10 +5,11 @@
 use super::{
     bind, new_generation, note_sockets,
     request::{explain, SenderFacts, SocketRequest},
-    Transit,
+    Transit, TransitSlot,
 };
 use crate::{
-    device::{Config, Dev, Device},
+    config::{Config, ConfigGuard},
+    device::{Dev, Device},
     handshake,
     judgement::{self, Owner, Plan, SocketPlan},
     kernel::{
@@ -26,13 +27,13 @@ use kernel::{prelude::*, sync::Arc};
 
 /// Carries out what a request says about sockets, all of it or nothing.
 pub(crate) fn apply<'a>(
-    dev: &Dev,
+    config: &mut ConfigGuard<'_>,
     rtnl: &Rtnl,
-    config: &mut Config,
     request: SocketRequest<'a>,
     caller: Caller<'_>,
     extack: Extack<'a>,
 ) -> Result {
+    let dev = config.dev();
     let before = dev.transit_net(rtnl);
     let net = request.net.as_ref().or(before.as_ref());
     let requested = request.requested(before.as_ref(), net);
@@ -48,7 +49,7 @@ pub(crate) fn apply<'a>(
         return Ok(());
     };
     let new = new_sockets(dev, net, &request, &plan, extack)?;
-    let new = New::prepare(dev, config, &plan, new)?;
+    let new = New::prepare(config, &plan, new)?;
     // From here on nothing fails.
     if plan.warns_of_mark {
         extack.say(
@@ -61,7 +62,7 @@ pub(crate) fn apply<'a>(
             dev.netdev().set_carrier(rtnl, true);
         }
     }
-    new.commit(dev, rtnl, config, &plan);
+    new.commit(config, rtnl, &plan);
     Ok(())
 }
 
@@ -99,8 +100,7 @@ struct New {
 
 impl New {
     fn prepare(
-        dev: &Dev,
-        config: &Config,
+        config: &ConfigGuard<'_>,
         plan: &Plan,
         sockets: Option<Arc<Sockets<Device>>>,
     ) -> Result<Self> {
@@ -112,7 +112,7 @@ impl New {
             config.transit_generation
         };
         let transit = match sockets.as_ref().or(config.sockets.as_ref()) {
-            Some(sockets) if dev.netdev().is_running() && replaces => {
+            Some(sockets) if config.dev().netdev().is_running() && replaces => {
                 Some(Transit::new(sockets.clone(), mark, generation)?)
             }
             _ => None,
@@ -124,16 +124,16 @@ impl New {
         })
     }
 
-    fn commit(self, dev: &Dev, rtnl: &Rtnl, config: &mut Config, plan: &Plan) {
+    fn commit(self, config: &mut ConfigGuard<'_>, rtnl: &Rtnl, plan: &Plan) {
         config.state = plan.state;
         config.transit_generation = self.generation;
         if let Some(transit) = self.transit {
             // Packets leave by the new sockets from here on; the old ones are closed when nobody is
             // sending by them, and deliver what they receive up to then.
-            drop(dev.transit.swap(config, Some(transit)).wait());
+            drop(TransitSlot::swap(config, Some(transit)).wait());
         }
         match (&self.sockets, plan.sockets) {
-            (Some(sockets), _) => note_sockets(dev, rtnl, config, sockets),
+            (Some(sockets), _) => note_sockets(config, rtnl, sockets),
             (None, SocketPlan::WhenUp) => config.sockets = None,
             (None, _) => (),
         }
@@ -144,7 +144,7 @@ impl New {
                 peer.endpoint.forget_source();
             }
         }
-        if self.sockets.is_some() && dev.netdev().is_running() {
+        if self.sockets.is_some() && config.dev().netdev().is_running() {
             announce(config);
         }
     }

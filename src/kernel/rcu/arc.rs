@@ -210,6 +210,7 @@ impl<T: Shared> RcuArc<T> {
     ///
     /// `value` is, or was made of, what [`RcuArc::as_ptr`] says of an object whose memory is not
     /// freed yet.
+    #[inline]
     pub(crate) unsafe fn try_from_value(value: *const T) -> Option<Self> {
         // SAFETY: By the contract `value` is inside an `Inner<T>`, of which nothing but the count
         // is looked at.
@@ -301,17 +302,15 @@ impl<'a, T: Shared> Ref<'a, T> {
     /// Takes a reference, unless the last one has gone.
     #[inline]
     pub(crate) fn get(self) -> Option<RcuArc<T>> {
-        // SAFETY: By the type invariant.
-        let refs = unsafe { &(*self.0.as_ptr()).refs };
-        // INVARIANT: The count was raised.
-        Inner::<T>::get_unless_zero(refs).then_some(RcuArc { ptr: self.0 })
+        // SAFETY: By the type invariant, which is about such a pointer.
+        unsafe { RcuArc::try_from_value(self.as_ptr()) }
     }
 
     /// The value, for as long as the read section lasts.
     #[inline]
     pub(crate) fn value(self) -> &'a T {
         // SAFETY: By the type invariant, and that of `Inner`.
-        unsafe { &(*self.0.as_ptr()).data }
+        unsafe { &*self.as_ptr() }
     }
 
     /// A pointer to the value, from which the whole object can be reached.
