@@ -141,8 +141,11 @@ fn seal_all(batches: &mut [Option<InFlight<Encrypt>>], pages: &mut PageFrag) -> 
     for part in super_packet::parts(count, size)? {
         let part = batches.get(part.start as usize..part.end as usize)?;
         let mut messages = gso::Messages::new(pages, size)?;
+        // Its sender is held back as it would be by the packets themselves.
+        let mut truesize = 0u32;
         for batch in part.iter().flatten() {
             let (packet, keypair) = (batch.first(), batch.context());
+            truesize = truesize.saturating_add(packet.truesize());
             let counter = packet.control().nonce;
             messages.add(size, |message| {
                 let (plain, padding) = message
@@ -157,7 +160,7 @@ fn seal_all(batches: &mut [Option<InFlight<Encrypt>>], pages: &mut PageFrag) -> 
             })?;
         }
         let first = part.first()?.as_ref()?.first();
-        let mut skb = messages.finish(&first)?;
+        let mut skb = messages.finish(&first, truesize)?;
         let (number, ds) = (first.control().nonce, first.control().ds);
         skb.packet()
             .note_message(number, u16::try_from(part.len()).ok()?, ds);
@@ -215,7 +218,7 @@ fn seal_segments(
                 cipher::seal_message(message, counter, keypair.sending_key())
             })?;
         }
-        let mut skb = messages.finish(packet)?;
+        let mut skb = messages.finish(packet, 0)?;
         skb.packet().note_message(number, count, ds);
         list.push_back(skb);
     }

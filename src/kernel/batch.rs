@@ -165,7 +165,7 @@ impl<S: Stage> InFlight<S> {
     #[inline]
     pub(crate) fn context(&self) -> &S::Context {
         // SAFETY: The batch owns a reference, and cannot lose it while it is pending.
-        unsafe { &*self.first().control().owner.cast::<S::Context>() }
+        unsafe { &*(*Skb::control_ptr(self.first)).owner.cast::<S::Context>() }
     }
 
     /// Whether what its packets share is what the `other`'s share.

@@ -151,6 +151,13 @@ impl Packet<'_> {
         kind.0 == kind.1 && kind.0 .3 == 0 && readable()
     }
 
+    /// What the packet counts for against a buffer.
+    #[inline]
+    pub(crate) fn truesize(&self) -> u32 {
+        // SAFETY: The packet is valid.
+        unsafe { (*self.raw()).truesize }
+    }
+
     /// The hash of the packet's flow, where it has been [noted](Self::note_hash).
     #[inline]
     pub(crate) fn hash(&self) -> u32 {
@@ -292,8 +299,8 @@ impl<'a> Messages<'a> {
     }
 
     /// The packet, which takes the place of `original`: it has the same flow and priority, and counts
-    /// against the same send buffer.
-    pub(crate) fn finish(mut self, original: &Packet<'_>) -> Option<Skb> {
+    /// against the same send buffer, for no less than `truesize`.
+    pub(crate) fn finish(mut self, original: &Packet<'_>, truesize: u32) -> Option<Skb> {
         self.flush()?;
         let at = self.skb.data_offset();
         let mut packet = self.skb.packet();
@@ -312,7 +319,10 @@ impl<'a> Messages<'a> {
         }
         // SAFETY: Both are valid, and the first has no owner yet. Whom the original counts against is
         // there as long as it counts.
-        unsafe { bindings::wg_skb_share_owner(packet.raw(), original.raw()) };
+        unsafe {
+            (*packet.raw()).truesize = packet.truesize().max(truesize);
+            bindings::wg_skb_share_owner(packet.raw(), original.raw());
+        }
         Some(self.skb)
     }
 }
