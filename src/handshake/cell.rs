@@ -6,6 +6,7 @@
 use crate::{
     kernel::{
         crypto::KernelCrypto,
+        hashtable::HashTableGuard,
         lock::{new_rw, ReadGuard, RwSem, SleepRw},
         rcu::{BhGuard, RcuArc},
         time,
@@ -54,8 +55,12 @@ impl HandshakeCell {
         self.index.load(Ordering::Relaxed)
     }
 
-    /// Gives it another one, under which the table has it from now on.
-    pub(crate) fn set_index(&self, index: u32) {
+    /// Gives it another one, under which the table, whose lock is held, has it from now on.
+    pub(crate) fn set_index(
+        &self,
+        _table: &mut HashTableGuard<'_, Peer, { Peer::BY_INDEX }>,
+        index: u32,
+    ) {
         self.index.store(index, Ordering::Relaxed);
     }
 
