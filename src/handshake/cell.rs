@@ -77,12 +77,11 @@ impl HandshakeCell {
         changed
     }
 
-    /// Begins a handshake of ours in place of one that is in progress. `None`: the peer is being removed,
-    /// or a key is of no use.
-    pub(super) fn initiate(
-        peer: &RcuArc<Peer>,
-        identity: &StaticIdentity<KernelCrypto>,
-    ) -> Option<Initiation> {
+    /// Begins a handshake of ours in place of one that is in progress. `None`: the device has no key, the
+    /// peer is being removed, or a key is of no use.
+    pub(super) fn initiate(peer: &RcuArc<Peer>) -> Option<Initiation> {
+        let identity = peer.device.identity.read();
+        let identity = identity.as_ref()?;
         let mut state = peer.handshake.state.write();
         let index = peer.device.index.insert_handshake(peer, &mut state)?;
         let (seconds, nanos) = time::walltime();
