@@ -67,9 +67,7 @@ pub(crate) fn send_initiation(peer: &RcuArc<Peer>) {
 fn create_initiation(peer: &RcuArc<Peer>) -> Option<Initiation> {
     // Before any lock, since it may take long.
     random::wait_until_seeded();
-    let identity = peer.device.identity.read();
-    let identity = identity.as_ref()?;
-    HandshakeCell::initiate(peer, identity)
+    HandshakeCell::initiate(peer)
 }
 
 /// Completes a handshake message and sends it.

@@ -70,7 +70,7 @@ impl IndexTable {
                 break index;
             }
         };
-        peer.handshake.set_index(index);
+        peer.handshake.set_index(&mut handshakes, index);
         handshakes.insert(index as usize, peer.clone());
         Some(index)
     }

@@ -6,6 +6,7 @@
 use crate::{
     kernel::{
         crypto::KernelCrypto,
+        hashtable::HashTableGuard,
         lock::{new_rw, ReadGuard, RwSem, SleepRw},
         rcu::{BhGuard, RcuArc},
         time,
@@ -54,8 +55,12 @@ impl HandshakeCell {
         self.index.load(Ordering::Relaxed)
     }
 
-    /// Gives it another one, under which the table has it from now on.
-    pub(crate) fn set_index(&self, index: u32) {
+    /// Gives it another one, under which the table, whose lock is held, has it from now on.
+    pub(crate) fn set_index(
+        &self,
+        _table: &mut HashTableGuard<'_, Peer, { Peer::BY_INDEX }>,
+        index: u32,
+    ) {
         self.index.store(index, Ordering::Relaxed);
     }
 
@@ -72,12 +77,11 @@ impl HandshakeCell {
         changed
     }
 
-    /// Begins a handshake of ours in place of one that is in progress. `None`: the peer is being removed,
-    /// or a key is of no use.
-    pub(super) fn initiate(
-        peer: &RcuArc<Peer>,
-        identity: &StaticIdentity<KernelCrypto>,
-    ) -> Option<Initiation> {
+    /// Begins a handshake of ours in place of one that is in progress. `None`: the device has no key, the
+    /// peer is being removed, or a key is of no use.
+    pub(super) fn initiate(peer: &RcuArc<Peer>) -> Option<Initiation> {
+        let identity = peer.device.identity.read();
+        let identity = identity.as_ref()?;
         let mut state = peer.handshake.state.write();
         let index = peer.device.index.insert_handshake(peer, &mut state)?;
         let (seconds, nanos) = time::walltime();
