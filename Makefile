@@ -66,6 +66,7 @@ intree-try: ## build it as a part of Debian's kernel source (TRY=m, or y)
 
 .PHONY: wg
 wg: ## the tools: target/release/wg and wg-rootless
+	@command -v cargo >/dev/null || { echo "there is no cargo here; install Rust, with rustup for instance" >&2; exit 1; }
 	@cargo build --release -p wg -p wg-rootless $(if $(wildcard Cargo.lock),--locked)
 
 # --- running it --------------------------------------------------------------
@@ -128,6 +129,8 @@ installed := 755:target/release/wg:bin/wg \
 	755:target/release/wg-rootless:bin/wg-rootless \
 	644:tools/wg/wg.8:share/man/man8/wg.8 \
 	644:tools/wg-rootless/wg-rootless.1:share/man/man1/wg-rootless.1 \
+	$(foreach u,wg-rootless@.service wg-rootless-endpoints@.service wg-rootless-endpoints@.timer, \
+		644:tools/wg-rootless/systemd/$u:lib/systemd/user/$u) \
 	$(foreach t,wg wg-rootless, \
 		644:tools/$t/completions/$t.bash:share/bash-completion/completions/$t \
 		644:tools/$t/completions/_$t:share/zsh/site-functions/_$t \

@@ -32,6 +32,9 @@ empty() { [ -z "$(ls -A "$dir")" ] || { find "$dir" && false; }; }
 tools=(
 	"755 opt/bin/wg"
 	"755 opt/bin/wg-rootless"
+	"644 opt/lib/systemd/user/wg-rootless-endpoints@.service"
+	"644 opt/lib/systemd/user/wg-rootless-endpoints@.timer"
+	"644 opt/lib/systemd/user/wg-rootless@.service"
 	"644 opt/share/bash-completion/completions/wg"
 	"644 opt/share/bash-completion/completions/wg-rootless"
 	"644 opt/share/fish/vendor_completions.d/wg-rootless.fish"

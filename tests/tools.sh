@@ -126,6 +126,26 @@ via() { http_proxy=a HTTPS_PROXY=b CACHE=$dir/own bash -c '. tools/kernel/lib.sh
 check "proxies are passed on" test "$(via | paste -sd' ')" = "http_proxy=a HTTPS_PROXY=b"
 check "a script that is not there is told as such" says "there is no script nosuch.sh" tools/vm/run nosuch.sh
 
+# --- room ---------------------------------------------------------------------------------
+
+room() { CACHE=$dir/own bash -c '. tools/kernel/lib.sh; need_space "$1"' tools/x "$1"; }
+check "there is room for something small" room 1
+check "what is too large is told before it begins" says "MB free" room 999999999
+check "and does not begin" fails room 999999999
+spaced() { CACHE="$dir/a b" tools/kernel/metadata --print; }
+check "a folder that Kbuild would take apart is told" says "there is a space in" spaced
+
+# --- what a suite tolerates in the kernel's log ----------------------------------------------
+
+printf '%s\n' before 'odd thing' 'CPU: 1' 'Call Trace:' ' <TASK>' 'WARNING: in it' ' </TASK>' 'WARNING: after' >"$dir/log"
+printf '%s\n' 'odd thing' without a trace 'WARNING: later' '<TASK>' '</TASK>' >"$dir/log2"
+tolerated() { awk -v tolerated="$1" -f tools/vm/tolerated.awk "$2" | grep -n . | paste -sd' '; }
+check "a report goes with its trace" test \
+	"$(tolerated 'odd t' "$dir/log")" = "1:before 3:CPU: 1 8:WARNING: after"
+check "one without a trace goes alone" test \
+	"$(tolerated 'odd t' "$dir/log2")" = "2:without 3:a 4:trace 5:WARNING: later 6:<TASK> 7:</TASK>"
+check "without a pattern all stays" test "$(tolerated '' "$dir/log" | tr ' ' '\n' | grep -c WARNING)" = 2
+
 # --- installing ------------------------------------------------------------------------
 
 module=wireguard.ko

@@ -188,7 +188,7 @@ def wrong_inputs():
     check("fwmark is kept but not applied" in text, "a mark that is not applied is told", text)
 
 
-for part in ("tunnels", "names", "network", "files", "ports", "containers"):
+for part in ("tunnels", "names", "network", "files", "ports", "containers", "units"):
     importlib.import_module(f"rootless_{part}")
 
 

@@ -55,26 +55,52 @@ def process_gets_the_tunnel():
     nothing_left(before, "with the process the tunnel goes")
 
 
+IMAGE = f"{HOME}/image"
+
+
+def image():
+    """What containers are made from."""
+    sh(f"""
+        mount --make-rshared /
+        mkdir -p {IMAGE}/bin {IMAGE}/etc
+        cp /bin/busybox {IMAGE}/bin/
+        for name in cat ip sh sleep wget; do ln -sf busybox {IMAGE}/bin/$name; done
+        chown -R alice: {IMAGE}
+    """)
+
+
+def contained(name, network):
+    """A container with such a network; its process."""
+    image()
+    file = f"{HOME}/{name}.pid"
+    status, text = said("podman", "run", "--detach", "--quiet", "--name", name, "--network", network, "--pidfile", file,
+                        "--rootfs", IMAGE, "sleep", "1000")
+    check(status == 0, f"a container is started: --network {network}", text)
+    with open(file, encoding="ascii") as file:
+        return file.read().strip()
+
+
+def inside(pid, command):
+    """What a line of shell in there says; root looks."""
+    return sh(f"nsenter -t {pid} -n -m sh -c '{command}' | sed 's/ *$//'")
+
+
+def remove(pid):
+    """Ends it."""
+    os.kill(int(pid), signal.SIGKILL)
+    await_that("the container ends", lambda: int(pid) not in processes(), 30)
+
+
 @scenario
 def containers():
     """Rootless containers of podman's."""
-    sh("mount --make-rshared /")
-    sh(f"""
-        mkdir -p {HOME}/image/bin {HOME}/image/etc
-        cp /bin/busybox {HOME}/image/bin/
-        for name in cat ip sh sleep wget; do ln -s busybox {HOME}/image/bin/$name; done
-        chown -R alice: {HOME}/image
-    """)
+    image()
     page = sh("cat /tmp/server/www/file | sha256sum")
-    status, text = said("sh", "-c", f"podman unshare {TOOL} wg0.conf podman run --network host --rootfs {HOME}/image "
-                        "wget -q -O - http://web.example/file | sha256sum")
+    status, text = said("sh", "-c", f"podman unshare {TOOL} wg0.conf podman run --network host --rootfs {IMAGE} "
+                        "busybox wget -q -O - http://web.example/file | sha256sum")
     check(text.endswith(page), "one that is started behind the tunnel uses it", text)
     before = ports()
-    status, text = said("podman", "run", "--detach", "--quiet", "--name", "box", "--network", "none",
-                        "--pidfile", f"{HOME}/box.pid", "--rootfs", f"{HOME}/image", "sleep", "1000")
-    check(status == 0, "one without any network is started", text)
-    with open(f"{HOME}/box.pid", encoding="ascii") as file:
-        pid = file.read().strip()
+    pid = contained("box", "none")
     status, text = said(TOOL, "--netns-of", pid, "wg0.conf")
     check((status, text) == (0, ""), "it gets the tunnel without a word", text)
     status, text = said("podman", "exec", "box", "sh", "-c",
@@ -82,8 +108,7 @@ def containers():
     check(text.endswith(page), "and uses it", text)
     check("wg0" in text and "eth" not in text, "there is no other interface", text)
     check(ports() - before, "its sockets are outside", before, ports())
-    os.kill(int(pid), signal.SIGKILL)
-    await_that("the container ends", lambda: int(pid) not in processes(), 30)
+    remove(pid)
 
 
 def elsewhere(command, *unshare):
@@ -95,29 +120,37 @@ def elsewhere(command, *unshare):
     return process
 
 
-NETWORK = """ip link add tap0 type dummy; ip addr add 10.0.2.100/24 dev tap0; ip link set tap0 up
-             ip route add default via 10.0.2.2"""
-
-
 @scenario
 def containers_with_a_network():
-    """A network that pasta or slirp4netns made: a dummy interface stands for theirs."""
-    target = elsewhere(NETWORK)
-    pid = str(target.pid)
-    enter = ["nsenter", "--preserve-credentials", "-U", "-n", "-m", "-t", pid]
-    before = said(*enter, "ip", "route")
-    status, text = said(TOOL, "-n", pid, "wg0.conf")
-    check(status == NOT_SET_UP and "already by tap0" in text and "--network none" in text
-          and "--replace-default" in text, "a default route is a reason to refuse, with what to do", text)
-    check(said(*enter, "ip", "route") == before and "wg0" not in said(*enter, "ip", "-br", "link")[1],
-          "and nothing is left")
-    status, text = said(TOOL, "--replace-default", "-n", pid, "wg0.conf")
-    check(status == 0 and "around the tunnel by tap0 (10.0.2.0/24" in text, "the tunnel takes over, and says what stays",
-          text)
-    status, text = said(*enter, "ip", "route")
-    check("default dev wg0" in text and "10.0.2.2" not in text, "its route is the only one", text)
-    target.kill()
-    target.wait()
+    """A network that pasta or slirp4netns made."""
+    # Which copies what this machine has, and without a default route makes up one.
+    sh("modprobe tun; chmod 666 /dev/net/tun; ip route add default via 198.51.100.2")
+    page = sh("sha256sum </tmp/server/www/file")
+    other = elsewhere("mount -t tmpfs x /run")
+    box = contained("box", "pasta")
+    slirp = alice("slirp4netns", "--configure", str(other.pid), "tap0")
+    for what, pid, link, stays in (
+            ("a container of podman's with pasta", box, "eth-world", "198.51.100.0/24"),
+            ("a process with slirp4netns", str(other.pid), "tap0", "10.0.2.0/24")):
+        await_that("it has a network", lambda: "default" in inside(pid, "ip route"), 60)
+        before = inside(pid, "ip route")
+        check(link in before, f"{what} has a network", before)
+        status, text = said(TOOL, "-n", pid, "wg0.conf")
+        check(status == NOT_SET_UP and f"already by {link}" in text and "--network none" in text
+              and "--replace-default" in text, "its default route is a reason to refuse, with what to do", text)
+        check(inside(pid, "ip route") == before and "wg0" not in inside(pid, "ip link"), "and nothing is left")
+        status, text = said(TOOL, "--replace-default", "-n", pid, "wg0.conf")
+        check(status == 0 and f"around the tunnel by {link} ({stays}" in text, "the tunnel takes over, and says what stays",
+              text)
+        text = inside(pid, "ip route")
+        check("default dev wg0" in text and text.count("default") == 1, "its route is the only one", text)
+        text = inside(pid, "busybox wget -q -O - http://web.example/file | sha256sum")
+        check(text == page, "and is used, with its name servers", text)
+    for process in (other, slirp):
+        process.kill()
+        process.wait()
+    remove(box)
+    sh("ip route del default")
 
 
 @scenario

@@ -2,9 +2,11 @@
 """wg-rootless and the networks where people are."""
 
 import os
+import signal
 
-from alice import HOME, TOOL, alice, said, tunnel_file, tunneled, write
-from tap import check, scenario
+import sleep
+from alice import HOME, TOOL, alice, processes, said, server_handshake, tunnel_file, tunneled, write
+from tap import check, scenario, skip
 from world import await_that, sh
 
 
@@ -38,16 +40,31 @@ def without_ipv6():
 
 @scenario
 def a_day_of_a_laptop():
-    """The link goes down and comes back with another address, and resolv.conf is replaced meanwhile."""
+    """It sleeps, and wakes up at a link with another address and another resolv.conf."""
+    before = processes()
     slow = alice(TOOL, "wg0.conf", "sh", "-c", "curl -sS --limit-rate 60k -o day http://web.example/file && "
                  "ping -c 1 -W 30 10.9.0.1 && getent ahostsv4 web.example")
     await_that("it has begun", lambda: os.path.exists(f"{HOME}/day"), 30)
+    session = server_handshake()
+    hers = processes().keys() - before.keys()
+    for pid in hers:
+        os.kill(pid, signal.SIGSTOP)
+    slept = sleep.prepare()
+    if slept:
+        check(sleep.almost("freeze", "PM_SUSPEND_PREPARE") == 16, "everybody is told that the machine goes to sleep")
+        sleep.done()
+    else:
+        skip("the machine goes to sleep", "this kernel has no module that stops it in time")
     sh("ip link set eth-world down; cp /etc/resolv.conf /etc/r; mv /etc/r /etc/resolv.conf; "
        "ip addr del 198.51.100.1/24 dev eth-world; ip addr add 198.51.100.9/24 dev eth-world; ip link set eth-world up")
+    for pid in hers:
+        os.kill(pid, signal.SIGCONT)
     status = slow.wait(90)
     text = slow.stdout.read()
     check(sh(f"sha256sum <{HOME}/day") == sh("sha256sum </tmp/server/www/file"), "a download goes on", status, text)
     check(status == 0 and "10.9.0.1 " in text, "and names are found", status, text)
+    if slept:
+        check(server_handshake() > session, "with another session: the keys did not outlive the sleep", session)
     endpoints = sh("ip netns exec server wg show wg0 endpoints")
     check("198.51.100.9:" in endpoints, "from the new address", endpoints)
     sh("ip addr del 198.51.100.9/24 dev eth-world; ip addr add 198.51.100.1/24 dev eth-world")

@@ -4,9 +4,10 @@
 import socket
 import subprocess
 
-from alice import HOME, NOT_SET_UP, TOOL, alice, nothing_left, said, settled
+from alice import HOME, NOT_SET_UP, TOOL, alice, nothing_left, said, settled, write
 from tap import check, scenario
 from world import await_that, sh
+
 
 def page(address):
     """What a web server says, or that it does not."""
@@ -33,6 +34,52 @@ def ports_are_published():
     status, text = said(TOOL, "-p", "80:80", "wg0.conf", "true")
     check(status == NOT_SET_UP and ":80: Permission denied" in text and "unprivileged_port_start" in text,
           "a port that users cannot have outside is told", text)
+
+
+ECHO = """
+import socket
+service = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+service.bind(("127.0.0.1", 53))
+print("begun", flush=True)
+while True:
+    question, who = service.recvfrom(99)
+    service.sendto(question + b" from %d" % who[1], who)
+"""
+
+
+def asked(family, address, question, connection=None):
+    """What a UDP service says, to who takes nothing from another address; and through which socket."""
+    if not connection:
+        connection = socket.socket(family, socket.SOCK_DGRAM)
+        connection.connect((address, 5353))
+        connection.settimeout(20)
+    connection.send(question)
+    return connection.recv(99), connection
+
+
+@scenario
+def datagrams_are_published():
+    """--publish PORT:PORT/udp, as podman writes it."""
+    write("echo.py", ECHO)
+    before = settled()
+    process = alice(TOOL, "-p", "5353:53/udp", "wg0.conf", "python3", "echo.py")
+    check(process.stdout.readline() == "begun\n", "a UDP service runs inside, at a port of root's")
+    # Who asked one of this machine's addresses wants to hear from that one.
+    places = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.0.0.2"),
+              (socket.AF_INET6, "::1")]
+    first = [asked(*place, b"first %d" % number) for number, place in enumerate(places)]
+    second = [asked(*place, b"second", connection)[0] for place, (_, connection) in zip(places, first)]
+    answers = [answer for answer, _ in first]
+    check([answer.split(b" from ")[0] for answer in answers] == [b"first %d" % number for number in range(4)],
+          "it is reached from outside, at each address, and everybody gets the own answer", answers)
+    ports = [answer.split(b" from ")[1] for answer in answers]
+    check(len(set(ports)) == 4 and [answer.split(b" from ")[1] for answer in second] == ports,
+          "it can tell who asks from others, also the next time", answers, second)
+    for _, connection in first:
+        connection.close()
+    process.kill()
+    process.wait()
+    nothing_left(before, "and no more when the command ends")
 
 
 @scenario

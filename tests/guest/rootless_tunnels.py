@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 
-from alice import HOME, NOT_SET_UP, TOOL, alice, key, nothing_left, said, settled, tunnel_file, tunneled, write
+from alice import (HOME, NOT_SET_UP, TOOL, alice, key, nothing_left, said, server_handshake, settled, tunnel_file,
+                   tunneled, write)
 from tap import check, scenario
 from world import await_that, sh
 
@@ -27,11 +28,6 @@ def end(process):
 
 def net_of(process):
     return os.readlink(f"/proc/{process.pid}/ns/net")
-
-
-def handshakes():
-    """How many the server took part in, as far as it can tell."""
-    return sh("ip netns exec server wg show wg0 latest-handshakes").split()[1]
 
 
 @scenario
@@ -105,8 +101,11 @@ def tunnels_are_seen():
     status, text = said(TOOL, "status", "--json", "wg0")
     state = json.loads(text)
     peer = state["peers"][0]
-    check(state["name"] == "wg0" and state["mtu"] == 1420 and peer["latest_handshake"] and peer["rx_bytes"] > 0
-          and state["processes"] == [{"pid": first.pid, "command": "sleep"}] and key() not in text, "as JSON, too", text)
+    with open("/wg/tools/wg/wg.schema.json", encoding="utf-8") as file:
+        names = json.load(file)["$defs"]["device"]["properties"].keys()
+    check(names < state.keys(), "as JSON: all that wg show --json has of a device", names - state.keys())
+    check(state["name"] == "wg0" and state["mtu"] == 1420 and state["private_key"] == "(hidden)" and peer["latest_handshake"] and peer["rx_bytes"] > 0
+          and state["processes"] == [{"pid": first.pid, "command": "sleep"}] and key() not in text, "and what is the tunnel's, and no key", text)
     status, text = said(TOOL, "list", "--json")
     check([tunnel["name"] for tunnel in json.loads(text)] == ["wg0"], "and so is the list", text)
     status, text = said(TOOL, "status", "nosuch")
@@ -138,7 +137,7 @@ def tunnels_are_changed():
     first = running()
     slow = alice(TOOL, "exec", "wg0", "curl", "-sS", "--limit-rate", "40k", "-o", "slow", "http://web.example/file")
     await_that("it has begun", lambda: os.path.exists(f"{HOME}/slow"), 30)
-    session = handshakes()
+    session = server_handshake()
     write("wg0.conf", tunnel_file(Address="10.9.0.2/24, fd09::2/64, 10.9.0.77/32", MTU="1300", DNS="10.9.0.1, new.example",
                                   ListenPort="51833"))
     status, text = said(TOOL, "sync", "wg0")
@@ -146,7 +145,7 @@ def tunnels_are_changed():
     status, text = tunneled("ip -br addr; ip link show dev wg0; ip route; cat /etc/resolv.conf")
     check("10.9.0.77" in text and "mtu 1300" in text and "new.example" in text and "default dev wg0" in text
           and "changed" not in text, "addresses, MTU and names are the new ones", text)
-    check(handshakes() == session, "the session goes on")
+    check(server_handshake() == session, "the session goes on")
     write("wg0.conf", tunnel_file())
     status, text = said(TOOL, "sync", "wg0")
     status, text = tunneled("ip -br addr; ip link show dev wg0; cat /etc/resolv.conf")

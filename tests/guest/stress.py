@@ -19,6 +19,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import netlink as nl  # noqa: E402
+import sleep  # noqa: E402
 import tap  # noqa: E402
 import tunnel  # noqa: E402
 import world  # noqa: E402
@@ -302,30 +303,10 @@ def processors():
     streams.finish()
 
 
-INJECT = "/sys/kernel/debug/notifier-error-inject/pm/actions"
-
-
-def almost(state, event):
-    """Has the machine go to sleep, which it gives up when everybody has been told. (An emulated one
-    does not wake up from more.)"""
-    with open(f"{INJECT}/{event}/error", "w", encoding="ascii") as file:
-        file.write("-16")
-    try:
-        with open("/sys/power/state", "w", encoding="ascii") as file:
-            file.write(state)
-    except OSError as error:
-        return error.errno
-    finally:
-        with open(f"{INJECT}/{event}/error", "w", encoding="ascii") as file:
-            file.write("0")
-    return 0
-
-
 @scenario
 def suspend():
     """The machine goes to sleep. Nothing in its memory opens what went through the tunnel before."""
-    if subprocess.run(["modprobe", "pm-notifier-error-inject"], check=False,
-                      stderr=subprocess.DEVNULL).returncode:
+    if not sleep.prepare():
         tap.skip("the machine goes to sleep", "this kernel has no module that stops it in time")
         return
     for what, state, event in (("suspended", "freeze", "PM_SUSPEND_PREPARE"),
@@ -340,14 +321,14 @@ def suspend():
                                                            tunnel.handshake("right")),
               "which is used for what comes next")
         streams = tunnel.Streams()
-        error = almost(state, event)
+        error = sleep.almost(state, event)
         check(error == 16, f"the machine was about to be {what}", error)
         check(ping("left", tunnel.RIGHT, 20, 4, 2), "the tunnel works afterwards")
         after = tunnel.handshake("left"), tunnel.handshake("right")
         check(all(new > old for new, old in zip(after, before)),
               "with another session than before: the keys are gone", before, after)
         streams.finish()
-    sh("rmmod pm-notifier-error-inject")
+    sleep.done()
 
 
 # --- everything together ----------------------------------------------------------------------

@@ -52,3 +52,11 @@ apt_as_here() {
 	apt-config dump 2>/dev/null | grep -E '^Acquire::(https?|ftp)::[^ ]' |
 		"${as_root[@]}" tee "$1/etc/apt/apt.conf.d/zz-host" >/dev/null || :
 }
+
+# Ends if there is not that much room for what is about to be made.
+need_space() { # MB
+	local free
+	free=$(df --output=avail -BM "$cache" | tr -dc 0-9)
+	[ "$free" -ge "$1" ] || die "this takes $1 MB at $cache, and there are $free MB free" \
+		"CACHE in the environment names another folder; du -s $cache/* tells what is in this one"
+}

@@ -29,6 +29,11 @@ die() {
 	exit 1
 }
 
+# Kbuild takes a folder's name apart.
+case $top$cache in
+*[[:space:]]*) die "there is a space in $top or $cache" "kernels cannot be built in such a folder" ;;
+esac
+
 # --- progress ---------------------------------------------------------------
 
 step_n=0
@@ -204,7 +209,7 @@ arch_of() { # RELEASE
 # new_root DIR "PACKAGE…" [MORE mmdebstrap options…] : make a root folder of $suite.
 # Built aside and renamed, so that what exists is whole.
 new_root() {
-	local dir=$1 packages=$2 sources conf=$cache/apt.conf
+	local dir=$1 packages=$2 sources conf=$1.apt.conf
 	shift 2
 	mapfile -t sources < <(sources_of "$suite")
 	[ ${#sources[@]} -gt 0 ] || exit 1
@@ -223,6 +228,8 @@ new_root() {
 		quietly "$dir.log" "${as_root_mount[@]}" mmdebstrap --mode=root \
 			"${args[@]}" "$suite" "$dir.new" "${sources[@]}"
 	else
+		"${as_root[@]}" true 2>/dev/null || die "a user needs a range of subordinate ids to build here" \
+			"root adds one with: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)"
 		mkdir -p "$dir.new"
 		quietly "$dir.log" bash -o pipefail -c '
 			dir=$1; shift

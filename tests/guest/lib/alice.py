@@ -163,6 +163,11 @@ def nothing_left(before, what):
     check(after == before, what, f"before: {before}", f"after:  {after}")
 
 
+def server_handshake():
+    """When the server took part in one last, in seconds."""
+    return int(sh("ip netns exec server wg show wg0 latest-handshakes").split()[1])
+
+
 def started(command, before=":"):
     """A command behind the tunnel, when it has begun."""
     process = alice(TOOL, "wg0.conf", "sh", "-c", f"{before}; echo begun; {command}")

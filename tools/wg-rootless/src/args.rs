@@ -2,9 +2,9 @@
 //! The command line.
 
 use crate::dns::Dns;
+use crate::publish::Publish;
 use crate::quick::{Instead, Table};
 use crate::registry::{self, Record};
-use crate::relay::Publish;
 use crate::setup::find_file;
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
@@ -34,7 +34,7 @@ it. A second command with the same FILE joins it.
       --dns LIST          name servers and domains, in place of FILE's
       --table TABLE       as `Table =', in place of FILE's
       --private-key PATH  read the key from there, in place of FILE's
-  -p, --publish [ADDRESS:]PORT:PORT  have a port outside lead to one inside
+  -p, --publish [ADDRESS:]PORT:PORT[/udp]  have a port outside lead inside
       --host-port PORT    have that port of 127.0.0.1 lead to this machine's
       --strict            hide D-Bus and other sockets of programs outside
   -h, --help              this; wg-rootless(1) has the rest, and exit statuses

@@ -12,6 +12,7 @@
 
 pub mod args;
 pub mod command;
+pub mod datagrams;
 pub mod dns;
 pub mod handshake;
 pub mod members;
@@ -21,6 +22,7 @@ pub mod names;
 pub mod namespaces;
 pub mod nsswitch;
 pub mod outside;
+pub mod publish;
 pub mod quick;
 pub mod registry;
 pub mod relay;

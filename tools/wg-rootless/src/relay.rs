@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Ports that lead into a tunnel, or out of it to this machine.
+//! Processes that copy between ports on two sides of a wall.
 //!
 //! What listens on one side of the wall is opened there, and given to a process
 //! on the other side, which copies. There is such a process only where it is
 //! asked for. It is no child of the command, which would not expect one, and
 //! ends when the command does, however that ends: it holds a pidfd of it.
 
+use crate::datagrams;
 use rustix::event::{poll, PollFd, PollFlags};
 use rustix::net::{
     recvmsg, sendmsg, socketpair, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage,
@@ -14,92 +15,40 @@ use rustix::net::{
 use rustix::process::{getpid, pidfd_open, PidfdFlags};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::thread;
-use wg::error::{quote, Failure, Result};
+use wg::error::{Failure, Result};
 
 /// The word by which this program is told to relay.
 pub const WORD: &str = "--internal-relay";
 /// Names the process in front of the one that relays.
 const LAUNCH: &str = "launch";
 
-/// A port outside that leads to one inside, as podman(1) writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Publish {
-    /// Where to listen; everywhere if not given.
-    address: Option<IpAddr>,
-    outer: u16,
-    inner: u16,
+/// What the process that relays gets.
+#[derive(Clone, Copy, Debug)]
+pub enum Given {
+    /// A TCP socket that listens.
+    Listener,
+    /// A UDP socket.
+    Datagrams,
+    /// A Unix socket through which a listener will come.
+    Channel,
 }
 
-impl Publish {
-    /// Reads `[ADDRESS:]PORT:PORT[/tcp]`.
-    pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        let wrong = || {
-            format!(
-                "{} is not [ADDRESS:]PORT:PORT, first outside and then inside",
-                quote(text.as_bytes())
-            )
-        };
-        let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-        if protocol != "tcp" {
-            return Err(format!(
-                "{}: only TCP can be published",
-                quote(text.as_bytes())
-            ));
+impl Given {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::Datagrams => "datagrams",
+            Self::Channel => "channel",
         }
-        let (rest, inner) = ports.rsplit_once(':').ok_or_else(wrong)?;
-        let (address, outer) = match rest.rsplit_once(':') {
-            None => (None, rest),
-            Some((address, outer)) => {
-                let bare = address.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
-                let address = bare.unwrap_or(address);
-                let address = match address {
-                    "" => None,
-                    _ => Some(address.parse().map_err(|_| wrong())?),
-                };
-                (address, outer)
-            }
-        };
-        let port = |text: &str| text.parse().ok().filter(|&port| port > 0).ok_or_else(wrong);
-        Ok(Self {
-            address,
-            outer: port(outer)?,
-            inner: port(inner)?,
-        })
     }
 
-    /// Listens, in the network that this process is in.
-    pub fn listen(&self) -> Result<TcpListener> {
-        let fail = |address: IpAddr, error: &io::Error| {
-            let at = SocketAddr::new(address, self.outer);
-            let failure = Failure::os(format!("--publish: unable to listen at {at}"), error);
-            match error.kind() {
-                io::ErrorKind::PermissionDenied => failure.and(
-                    "Users cannot have that port, see the sysctl net.ipv4.ip_unprivileged_port_start.",
-                ),
-                _ => failure,
-            }
-        };
-        if let Some(address) = self.address {
-            let listener = TcpListener::bind((address, self.outer));
-            return listener.map_err(|error| fail(address, &error));
-        }
-        // That of IPv6 takes both; without IPv6 there is the other.
-        let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-        let listener = TcpListener::bind((any, self.outer)).or_else(|error| match error.kind() {
-            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-            _ => TcpListener::bind((Ipv4Addr::UNSPECIFIED, self.outer)),
-        });
-        listener.map_err(|error| fail(any, &error))
-    }
-
-    /// Has a process copy, which is in the network that this process is in now,
-    /// the tunnel's.
-    pub fn start(&self, listener: TcpListener) -> Result<()> {
-        spawn(listener.into(), "listener", self.inner)
+    fn from_word(word: &str) -> Option<Self> {
+        let all = [Self::Listener, Self::Datagrams, Self::Channel];
+        all.into_iter().find(|given| given.word() == word)
     }
 }
 
@@ -121,7 +70,7 @@ impl HostPort {
             None,
         )
         .map_err(|errno| fail(errno.into()))?;
-        spawn(its, "channel", port)?;
+        spawn(its, Given::Channel, port)?;
         Ok(Self { port, channel })
     }
 
@@ -147,13 +96,13 @@ impl HostPort {
     }
 }
 
-/// Starts a process that relays to a port of its own 127.0.0.1, by one that is
-/// in between and ends at once.
-fn spawn(input: OwnedFd, kind: &str, port: u16) -> Result<()> {
+/// Starts a process that relays to a port of its own 127.0.0.1, in the network
+/// that this process is in now, by one that is in between and ends at once.
+pub fn spawn(input: OwnedFd, given: Given, port: u16) -> Result<()> {
     let fail = |error: io::Error| Failure::os("Unable to start a process that relays", &error);
     let command = pidfd_open(getpid(), PidfdFlags::empty()).map_err(|errno| fail(errno.into()))?;
     let status = Command::new("/proc/self/exe")
-        .args([WORD, LAUNCH, kind, &port.to_string()])
+        .args([WORD, LAUNCH, given.word(), &port.to_string()])
         .current_dir("/")
         .stdin(Stdio::from(input))
         .stdout(Stdio::from(command))
@@ -168,15 +117,15 @@ fn spawn(input: OwnedFd, kind: &str, port: u16) -> Result<()> {
 }
 
 /// What a process does that was started with [`WORD`]: standard input is what
-/// it gets the listener from, standard output a pidfd of the command.
+/// it is given, standard output a pidfd of the command.
 pub fn run(args: &[String]) -> io::Result<()> {
     let wrong = || io::Error::from(io::ErrorKind::InvalidInput);
-    let [launch @ .., kind, port] = args else {
+    let [launch @ .., given, port] = args else {
         return Err(wrong());
     };
     if launch == [LAUNCH] {
         let child = Command::new("/proc/self/exe")
-            .args([WORD, kind, port])
+            .args([WORD, given, port])
             .spawn()?;
         drop(child);
         return Ok(());
@@ -185,11 +134,13 @@ pub fn run(args: &[String]) -> io::Result<()> {
     rustix::process::setsid()?;
     let port = port.parse().map_err(|_| wrong())?;
     let input = io::stdin().as_fd().try_clone_to_owned()?;
-    let listener = match kind.as_str() {
-        "listener" => input,
-        _ => receive(&input)?,
+    let command = rustix::stdio::stdout();
+    let listener = match Given::from_word(given).ok_or_else(wrong)? {
+        Given::Datagrams => return datagrams::serve(&UdpSocket::from(input), port, command),
+        Given::Listener => input,
+        Given::Channel => receive(&input)?,
     };
-    serve(&TcpListener::from(listener), port)
+    serve(&TcpListener::from(listener), port, command)
 }
 
 fn receive(channel: &OwnedFd) -> io::Result<OwnedFd> {
@@ -212,8 +163,7 @@ fn receive(channel: &OwnedFd) -> io::Result<OwnedFd> {
 }
 
 /// Copies for all who connect, until the command ends.
-fn serve(listener: &TcpListener, port: u16) -> io::Result<()> {
-    let command = rustix::stdio::stdout();
+fn serve(listener: &TcpListener, port: u16, command: BorrowedFd<'_>) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     loop {
         let mut wait = [
@@ -261,37 +211,6 @@ fn copy(mut from: &TcpStream, mut to: &TcpStream) {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-
-    #[test]
-    fn ports_as_podman_writes_them() {
-        let published = |address: Option<&str>, outer, inner| Publish {
-            address: address.map(|address| address.parse().unwrap()),
-            outer,
-            inner,
-        };
-        for (text, wanted) in [
-            ("8080:80", published(None, 8080, 80)),
-            (":8080:80", published(None, 8080, 80)),
-            ("8080:80/tcp", published(None, 8080, 80)),
-            ("127.0.0.1:8080:80", published(Some("127.0.0.1"), 8080, 80)),
-            ("[::1]:8080:80", published(Some("::1"), 8080, 80)),
-        ] {
-            assert_eq!(Publish::parse(text).unwrap(), wanted, "{text}");
-        }
-        for bad in [
-            "",
-            "80",
-            "x:80",
-            "80:",
-            "0:80",
-            "80:65536",
-            "a:80:80",
-            "80:80/udp",
-            "8-9:8-9",
-        ] {
-            assert!(Publish::parse(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn both_directions_are_copied() {

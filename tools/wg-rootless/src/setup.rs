@@ -6,14 +6,14 @@ use crate::command;
 use crate::members::{began, Inside};
 use crate::namespaces::{self, Target};
 use crate::outside::Outside;
+use crate::publish::{self, Publish};
 use crate::quick::{self, File};
 use crate::registry::{self, Held, Record, Version};
-use crate::relay::{HostPort, Publish};
+use crate::relay::HostPort;
 use crate::resolver::{self, Whose};
 use crate::rtnetlink::Rtnetlink;
 use crate::{handshake, mtu, names, strict, surroundings, sync, tunnel};
 use std::ffi::OsString;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use wg::error::{quote, warn, Failure, Result};
@@ -27,15 +27,11 @@ pub fn run(mut wanted: Wanted, words: &[OsString]) -> Result<Command> {
     }
     let outside = Outside::look_around()?;
     let ports = Ports::open(&wanted)?;
-    let version = Version::of(&wanted.file);
     // The kernel only lets those processes map their ids that may be looked
     // into, so this comes before there is a key in here.
     namespaces::gain_rights()?;
-    wg::harden();
-    let file = quick::read(&wanted.file, std::mem::take(&mut wanted.instead))?;
+    let (file, record) = read(&mut wanted)?;
     let mtu = mtu::of(&file);
-    let record = Draft::of(&wanted, &file, version);
-    warn_of_twin(&wanted.name, &record);
     let dns = file.dns.clone();
     let routed: Vec<_> = tunnel::routes(&file)
         .into_iter()
@@ -90,12 +86,8 @@ pub fn give(mut wanted: Wanted, pid: u32) -> Result<()> {
         .and("that one; for another file of the same name --name gives this one another."));
     }
     let outside = Outside::look_around()?;
-    let version = Version::of(&wanted.file);
-    wg::harden();
-    let file = quick::read(&wanted.file, std::mem::take(&mut wanted.instead))?;
+    let (file, record) = read(&mut wanted)?;
     let mtu = mtu::of(&file);
-    let record = Draft::of(&wanted, &file, version);
-    warn_of_twin(&wanted.name, &record);
     let dns = file.dns.clone();
     target.enter_net()?;
     Rtnetlink::open()?.loopback_up()?;
@@ -121,6 +113,17 @@ pub fn give(mut wanted: Wanted, pid: u32) -> Result<()> {
     }
     link.keep();
     Ok(())
+}
+
+/// Reads the file, and tells if another tunnel is from it already.
+fn read(wanted: &mut Wanted) -> Result<(File, Draft)> {
+    // Before it is read: what is written to it meanwhile counts as a change.
+    let version = Version::of(&wanted.file);
+    wg::harden();
+    let file = quick::read(&wanted.file, std::mem::take(&mut wanted.instead))?;
+    let record = Draft::of(wanted, &file, version);
+    warn_of_twin(&wanted.name, &record);
+    Ok((file, record))
 }
 
 /// Takes the name of the tunnel, if it is to have one that others can use.
@@ -257,32 +260,28 @@ impl Draft {
 
 /// Ports that are to lead in or out.
 struct Ports {
-    published: Vec<(Publish, TcpListener)>,
+    published: Vec<publish::Open>,
     of_host: Vec<HostPort>,
 }
 
 impl Ports {
     /// To be called outside.
     fn open(wanted: &Wanted) -> Result<Self> {
-        let mut published = Vec::new();
-        for publish in &wanted.publish {
-            published.push((publish.clone(), publish.listen()?));
-        }
+        let published = wanted.publish.iter().map(Publish::open);
         let of_host = wanted
             .host_ports
             .iter()
             .map(|&port| HostPort::prepare(port));
         Ok(Self {
-            published,
+            published: published.collect::<Result<_>>()?,
             of_host: of_host.collect::<Result<_>>()?,
         })
     }
 
     /// To be called inside.
     fn start(self) -> Result<()> {
-        for (publish, listener) in self.published {
-            publish.start(listener)?;
-        }
+        let mut published = self.published.into_iter();
+        published.try_for_each(publish::Open::start)?;
         self.of_host.into_iter().try_for_each(HostPort::open)
     }
 }
@@ -290,7 +289,7 @@ impl Ports {
 /// The file that is meant: by its path, or by its name in a folder for such files.
 pub fn find_file(word: &Path) -> PathBuf {
     let is_name = word.to_str().is_some_and(registry::is_name);
-    if !is_name || word.exists() {
+    if !is_name || (word.exists() && !word.is_dir()) {
         return word.to_owned();
     }
     let home = std::env::var_os("XDG_CONFIG_HOME")

@@ -9,81 +9,49 @@ use crate::rtnetlink::Rtnetlink;
 use crate::sync::enter_net;
 use crate::tunnel::index_of;
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 use wg::error::{escape, Result};
 use wg::format::{ago, bytes};
+use wg::json::{self, DeviceJson};
 use wg::model::Device;
 use wg::pretty::Pretty;
 use wg::terminal::{Output, Paint};
 
 /// The state of a tunnel, as JSON has it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Status {
-    name: String,
-    file: PathBuf,
+#[derive(Serialize)]
+struct Status<'a> {
+    name: &'a str,
+    file: &'a Path,
     container: bool,
     strict: bool,
-    processes: Vec<Process>,
+    processes: &'a [Member],
     mtu: u32,
     #[serde(flatten)]
-    device: Shown,
+    device: DeviceJson<'a>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Process {
-    pid: u32,
-    command: String,
-}
-
-/// A device, with the names that `wg show --json` has.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Shown {
+/// What the list needs of that.
+#[derive(Debug, Deserialize)]
+struct Summary {
+    name: String,
+    processes: Vec<IgnoredAny>,
+    mtu: u32,
     interface: String,
-    public_key: Option<String>,
-    listen_port: u16,
-    peers: Vec<ShownPeer>,
+    peers: Vec<PeerSummary>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct ShownPeer {
-    public_key: String,
+#[derive(Debug, Deserialize)]
+struct PeerSummary {
     endpoint: Option<String>,
-    allowed_ips: Vec<String>,
     latest_handshake: Option<String>,
     rx_bytes: u64,
     tx_bytes: u64,
-    persistent_keepalive: u16,
-}
-
-impl Shown {
-    fn of(device: &Device) -> Self {
-        let peers = device.peers.iter().map(|peer| ShownPeer {
-            public_key: peer.public_key.to_string(),
-            endpoint: peer.endpoint.map(|endpoint| endpoint.to_string()),
-            allowed_ips: peer.allowed_ips.iter().map(ToString::to_string).collect(),
-            latest_handshake: time(peer.last_handshake),
-            rx_bytes: peer.rx_bytes,
-            tx_bytes: peer.tx_bytes,
-            persistent_keepalive: peer.keepalive,
-        });
-        Self {
-            interface: String::from_utf8_lossy(&device.name).into_owned(),
-            public_key: device.public_key.map(|key| key.to_string()),
-            listen_port: device.listen_port,
-            peers: peers.collect(),
-        }
-    }
-}
-
-/// A time in RFC 3339, of UTC. None for the time that stands for never.
-fn time((seconds, nanoseconds): (i64, i64)) -> Option<String> {
-    let nanoseconds = i32::try_from(nanoseconds).ok()?;
-    let time = Timestamp::new(seconds, nanoseconds).ok();
-    time.filter(|_| seconds != 0).map(|time| time.to_string())
 }
 
 /// The seconds of such a time, 0 for never.
@@ -99,25 +67,19 @@ pub fn status(name: &str, json: bool) -> Result<()> {
     // The answer has the private key in it.
     wg::harden();
     let (device, mtu) = look(name, &record)?;
-    let mut out = Output::default();
-    let _ = if json {
-        let status = Status {
-            name: name.to_owned(),
-            file: record.file,
+    if json {
+        return json::print(&Status {
+            name,
+            file: &record.file,
             container: record.container,
             strict: record.strict,
-            processes: members.into_iter().map(Process::from).collect(),
+            processes: &members,
             mtu,
-            device: Shown::of(&device),
-        };
-        writeln!(
-            out,
-            "{}",
-            serde_json::to_string(&status).unwrap_or_default()
-        )
-    } else {
-        print(&mut out, name, &record, &members, mtu, &device)
-    };
+            device: DeviceJson::without_secrets(&device),
+        });
+    }
+    let mut out = Output::default();
+    let _ = print(&mut out, name, &record, &members, mtu, &device);
     out.finish()
 }
 
@@ -130,15 +92,6 @@ fn look(name: &str, record: &Record) -> Result<(Device, u32)> {
         .map_err(|refused| crate::refused("Unable to list interfaces", &refused))?;
     let mtu = links.iter().find(|link| link.index == index);
     Ok((device, mtu.map_or(0, |link| link.mtu)))
-}
-
-impl From<Member> for Process {
-    fn from(member: Member) -> Self {
-        Self {
-            pid: member.pid,
-            command: member.command,
-        }
-    }
 }
 
 fn print(
@@ -167,28 +120,27 @@ fn print(
 /// Prints all tunnels.
 pub fn list(json: bool) -> Result<()> {
     // Who has entered the namespaces of one cannot come back for the next.
-    let found: Vec<Status> = registry::all()
-        .into_iter()
-        .filter_map(|(name, _)| {
-            let asked = Command::new("/proc/self/exe")
-                .args(["status", "--json", &name])
-                .stdin(Stdio::null())
-                .output()
-                .ok()?;
-            let _ = std::io::stderr().write_all(&asked.stderr);
-            serde_json::from_slice(&asked.stdout).ok()
-        })
-        .collect();
+    let found = registry::all().into_iter().filter_map(|(name, _)| {
+        let asked = Command::new("/proc/self/exe")
+            .args(["status", "--json", &name])
+            .stdin(Stdio::null())
+            .output()
+            .ok()?;
+        let _ = std::io::stderr().write_all(&asked.stderr);
+        serde_json::from_slice::<Box<RawValue>>(&asked.stdout).ok()
+    });
+    if json {
+        let mut list = json::List::default();
+        found.for_each(|status| list.push(&status));
+        return list.finish();
+    }
+    let summary = |status: Box<RawValue>| serde_json::from_str(status.get()).ok();
     let mut out = Output::default();
-    let _ = if json {
-        writeln!(out, "{}", serde_json::to_string(&found).unwrap_or_default())
-    } else {
-        table(&mut out, &found)
-    };
+    let _ = table(&mut out, &found.filter_map(summary).collect::<Vec<_>>());
     out.finish()
 }
 
-fn rows(found: &[Status], now: i64) -> Vec<[String; 8]> {
+fn rows(found: &[Summary], now: i64) -> Vec<[String; 8]> {
     let mut rows = vec![[
         "NAME",
         "INTERFACE",
@@ -201,15 +153,16 @@ fn rows(found: &[Status], now: i64) -> Vec<[String; 8]> {
     ]
     .map(String::from)];
     for status in found {
-        let peers = &status.device.peers;
+        let peers = &status.peers;
         // The one that was heard last is what matters.
-        let heard = |peer: &&ShownPeer| seconds(peer.latest_handshake.as_deref());
+        let heard = |peer: &&PeerSummary| seconds(peer.latest_handshake.as_deref());
         let latest = peers.iter().max_by_key(heard);
         let plain = Paint::new(false);
-        let sum = |of: fn(&ShownPeer) -> u64| bytes(peers.iter().map(of).sum(), plain).to_string();
+        let sum =
+            |of: fn(&PeerSummary) -> u64| bytes(peers.iter().map(of).sum(), plain).to_string();
         rows.push([
             status.name.clone(),
-            status.device.interface.clone(),
+            status.interface.clone(),
             status.mtu.to_string(),
             status.processes.len().to_string(),
             latest
@@ -226,7 +179,7 @@ fn rows(found: &[Status], now: i64) -> Vec<[String; 8]> {
     rows
 }
 
-fn table(out: &mut Output, found: &[Status]) -> std::io::Result<()> {
+fn table(out: &mut Output, found: &[Summary]) -> std::io::Result<()> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = since.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
     let rows = rows(found, now);
@@ -249,34 +202,41 @@ fn table(out: &mut Output, found: &[Status]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wg::key::PublicKey;
+    use wg::model::Peer;
 
     #[test]
     fn times() {
-        assert_eq!(time((0, 0)), None);
-        let text = time((1_700_000_000, 5)).unwrap();
-        assert_eq!(text, "2023-11-14T22:13:20.000000005Z");
-        assert_eq!(seconds(Some(&text)), 1_700_000_000);
+        let text = json::time((1_700_000_000, 5));
+        assert_eq!(seconds(text.as_deref()), 1_700_000_000);
         assert_eq!(seconds(None), 0);
     }
 
+    /// The list is made of what the status prints.
     #[test]
     fn a_table_for_people() {
+        let mut peer = Peer::new(PublicKey([2; 32]));
+        peer.endpoint = Some("192.0.2.1:5".parse().unwrap());
+        let device = Device {
+            name: b"wg0".to_vec(),
+            peers: vec![peer],
+            ..Device::default()
+        };
         let status = Status {
-            name: "home".into(),
-            file: "/home.conf".into(),
+            name: "home",
+            file: Path::new("/home.conf"),
             container: false,
             strict: false,
-            processes: Vec::new(),
+            processes: &[],
             mtu: 1420,
-            device: Shown {
-                interface: "wg0".into(),
-                ..Shown::default()
-            },
+            device: DeviceJson::without_secrets(&device),
         };
-        // What list reads is what status writes.
         let text = serde_json::to_string(&status).unwrap();
-        let status: Status = serde_json::from_str(&text).unwrap();
-        let rows = rows(&[status], 0);
-        assert_eq!(rows[1][..6], ["home", "wg0", "1420", "0", "-", "never"]);
+        let summary: Summary = serde_json::from_str(&text).unwrap();
+        let rows = rows(&[summary], 0);
+        assert_eq!(
+            rows[1][..6],
+            ["home", "wg0", "1420", "0", "192.0.2.1:5", "never"]
+        );
     }
 }

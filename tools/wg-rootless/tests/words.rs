@@ -35,6 +35,32 @@ fn options_are_everywhere() {
     }
 }
 
+/// A line of the manual as it is read.
+fn plain(line: &str) -> String {
+    line.replace("\\(aq", "'")
+        .replace("\\-", "-")
+        .replace("\\e", "\\")
+}
+
+#[test]
+fn the_manual_shows_the_examples() {
+    let manual: Vec<String> = MANUAL.lines().map(plain).collect();
+    let manual = manual.join("\n");
+    for example in [
+        include_str!("../examples/page.service"),
+        include_str!("../examples/web.socket"),
+        include_str!("../examples/web.service"),
+        include_str!("../examples/box.container"),
+    ] {
+        let indented = example.trim_end().lines().map(|line| match line {
+            "" => String::new(),
+            line => format!("    {line}"),
+        });
+        let text = indented.collect::<Vec<_>>().join("\n");
+        assert!(manual.contains(&format!(".EX\n{text}\n.EE")), "{example}");
+    }
+}
+
 #[test]
 fn verbs_are_everywhere() {
     for verb in ["exec", "list", "status", "sync", "down"] {

@@ -83,6 +83,16 @@ pub struct Event {
 }
 
 impl Event {
+    /// One of an interface, for tests.
+    #[cfg(test)]
+    pub fn of_wg0(kind: Kind) -> Self {
+        Self {
+            interface: b"wg0".to_vec(),
+            time: (1, 0),
+            ..Self::new(kind)
+        }
+    }
+
     /// An event of which nothing else is known.
     pub fn new(kind: Kind) -> Self {
         Self {

@@ -95,18 +95,39 @@ pub fn read_key(word: &str, name: &[u8]) -> Result<SecretKey> {
     parse_key_file(&data).map_err(|reason| fail(format!("in {}, {reason}", quote(name))))
 }
 
+/// Why there is not a key and nothing else.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoKey {
+    /// What there is has not the length of one.
+    Short,
+    /// There is something behind it.
+    Followed,
+    /// What has its length is not base64.
+    NotBase64,
+}
+
+/// The key at the beginning of `data`, behind which only such bytes stand.
+pub fn only_key(
+    data: &[u8],
+    may_follow: impl Fn(u8) -> bool,
+) -> std::result::Result<SecretKey, NoKey> {
+    let (key, rest) = data.split_at_checked(BASE64_LEN).ok_or(NoKey::Short)?;
+    if !rest.iter().copied().all(may_follow) {
+        return Err(NoKey::Followed);
+    }
+    SecretKey::from_base64(key).ok_or(NoKey::NotBase64)
+}
+
 /// The key in the contents of a key file: base64, then white space at most.
 pub fn parse_key_file(data: &[u8]) -> std::result::Result<SecretKey, String> {
-    let (key, rest) = data.split_at_checked(BASE64_LEN).ok_or_else(|| {
-        format!(
+    only_key(data, is_space).map_err(|reason| match reason {
+        NoKey::Short => format!(
             "the key is too short: {}",
             base64_complaint(data.trim_ascii())
-        )
-    })?;
-    if !rest.iter().copied().all(is_space) {
-        return Err("something follows the key; a key file holds one key and no more".into());
-    }
-    SecretKey::from_base64(key).ok_or_else(|| "there is no key; a key is base64".into())
+        ),
+        NoKey::Followed => "something follows the key; a key file holds one key and no more".into(),
+        NoKey::NotBase64 => "there is no key; a key is base64".into(),
+    })
 }
 
 #[cfg(test)]

@@ -49,6 +49,17 @@ pub struct DeviceJson<'a> {
     pub wanted: Wanted,
 }
 
+impl<'a> DeviceJson<'a> {
+    /// All of a device but its secret keys.
+    pub fn without_secrets(device: &'a Device) -> Self {
+        let wanted = Wanted {
+            field: None,
+            secrets: false,
+        };
+        Self { device, wanted }
+    }
+}
+
 impl Serialize for DeviceJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let Self { device, wanted } = *self;

@@ -170,6 +170,28 @@ impl Words {
 mod tests {
     use super::*;
 
+    /// All words are in the manual and in the completions of all shells.
+    #[test]
+    fn words_are_everywhere() {
+        use crate::field::Field;
+        let words = DEVICE_WORDS
+            .iter()
+            .chain(&PEER_WORDS)
+            .map(|(word, _)| *word);
+        let words: Vec<_> = words.chain(Field::NAMES).collect();
+        for (what, text) in [
+            ("the manual", include_str!("../wg.8")),
+            ("bash's", include_str!("../completions/wg.bash")),
+            ("zsh's", include_str!("../completions/_wg")),
+            ("fish's", include_str!("../completions/wg.fish")),
+        ] {
+            let text = text.replace('\\', "");
+            for word in &words {
+                assert!(text.contains(word), "{word} is not in {what}");
+            }
+        }
+    }
+
     const PUBLIC: &str = "YtYKSMZRJK7ip74EWf2hnFeYvLPO5VaEalH4wIqDOCY=";
 
     fn words(line: &str) -> Result<Words> {

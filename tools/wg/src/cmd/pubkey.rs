@@ -3,8 +3,8 @@
 
 use super::help;
 use crate::error::{Failure, Result};
-use crate::input::read_all;
-use crate::key::{base64_complaint, PublicKey, SecretKey, BASE64_LEN};
+use crate::input::{only_key, read_all, NoKey};
+use crate::key::{base64_complaint, PublicKey, BASE64_LEN};
 use crate::terminal::Output;
 use crate::value::is_space;
 use std::fs::File;
@@ -31,15 +31,16 @@ pub fn run(args: &[&[u8]]) -> Result<()> {
 
 /// The public key for the private key in `data`.
 fn public_key(data: &[u8]) -> std::result::Result<PublicKey, String> {
-    const WRONG: &str = "Key is not the correct length or format";
-    let (key, rest) = data
-        .split_at_checked(BASE64_LEN)
-        .ok_or_else(|| format!("{WRONG}: {}", base64_complaint(data.trim_ascii())))?;
-    if !rest.iter().all(|&byte| byte == 0 || is_space(byte)) {
-        return Err("Trailing characters found after key".into());
-    }
-    let key =
-        SecretKey::from_base64(key).ok_or_else(|| format!("{WRONG}: {}", base64_complaint(key)))?;
+    let wrong = |word| {
+        let complaint = base64_complaint(word);
+        format!("Key is not the correct length or format: {complaint}")
+    };
+    let key = only_key(data, |byte| byte == 0 || is_space(byte));
+    let key = key.map_err(|reason| match reason {
+        NoKey::Short => wrong(data.trim_ascii()),
+        NoKey::Followed => "Trailing characters found after key".into(),
+        NoKey::NotBase64 => wrong(data.get(..BASE64_LEN).unwrap_or(data)),
+    })?;
     Ok(key.public())
 }
 

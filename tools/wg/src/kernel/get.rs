@@ -205,12 +205,6 @@ fn allowed_ip(attributes: &[u8]) -> Option<AllowedIp> {
 mod tests {
     use super::*;
 
-    fn answer(build: impl FnOnce(&mut Message)) -> Vec<u8> {
-        let mut message = Message::raw();
-        build(&mut message);
-        [&[0; 4], message.as_bytes()].concat()
-    }
-
     fn put_ip(message: &mut Message, addr: &[u8], cidr: u8) {
         let nest = message.nest(0).unwrap();
         let family = if addr.len() == 4 { 2 } else { 10 };
@@ -250,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_dump_in_two_messages() {
-        let first = answer(|message| {
+        let first = Message::answer(|message| {
             message.put_str(WGDEVICE_A_IFNAME, b"wg0").unwrap();
             message.put(WGDEVICE_A_PRIVATE_KEY, &[1; 32]).unwrap();
             message.put(WGDEVICE_A_PUBLIC_KEY, &[2; 32]).unwrap();
@@ -265,7 +259,7 @@ mod tests {
             put_peer(message, 2, &[(&[0; 16], 0)], false);
             message.close(peers);
         });
-        let second = answer(|message| {
+        let second = Message::answer(|message| {
             let peers = message.nest(WGDEVICE_A_PEERS).unwrap();
             put_peer(message, 2, &[(&[11, 0, 0, 0], 8)], false);
             put_peer(message, 3, &[], false);
@@ -342,18 +336,19 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        let bad_cidr = answer(|message| {
+        let bad_cidr = Message::answer(|message| {
             let peers = message.nest(WGDEVICE_A_PEERS).unwrap();
             put_peer(message, 1, &[(&[10, 0, 0, 0], 33)], false);
             message.close(peers);
         });
-        let bad_length = answer(|message| {
+        let bad_length = Message::answer(|message| {
             let peers = message.nest(WGDEVICE_A_PEERS).unwrap();
             put_peer(message, 1, &[(&[10, 0, 0], 8)], false);
             message.close(peers);
         });
-        let short_port = answer(|message| message.put_u8(WGDEVICE_A_LISTEN_PORT, 1).unwrap());
-        let keyless = answer(|message| {
+        let short_port =
+            Message::answer(|message| message.put_u8(WGDEVICE_A_LISTEN_PORT, 1).unwrap());
+        let keyless = Message::answer(|message| {
             let peers = message.nest(WGDEVICE_A_PEERS).unwrap();
             let peer = message.nest(0).unwrap();
             message.close(peer);
@@ -373,7 +368,7 @@ mod tests {
 
     #[test]
     fn any_truncation_is_survived() {
-        let whole = answer(|message| {
+        let whole = Message::answer(|message| {
             message.put_str(WGDEVICE_A_IFNAME, b"wg0").unwrap();
             let peers = message.nest(WGDEVICE_A_PEERS).unwrap();
             put_peer(message, 1, &[(&[10, 0, 0, 0], 8), (&[1; 16], 128)], true);

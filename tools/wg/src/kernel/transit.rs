@@ -62,14 +62,8 @@ pub fn sockets(answer: &[u8]) -> Option<TransitSockets> {
 mod tests {
     use super::*;
 
-    fn answer(build: impl FnOnce(&mut Message)) -> Vec<u8> {
-        let mut message = Message::raw();
-        build(&mut message);
-        [&[0; 4], message.as_bytes()].concat()
-    }
-
     fn whole() -> Vec<u8> {
-        answer(|message| {
+        Message::answer(|message| {
             message.put_u16(WGTRANSIT_A_LISTEN_PORT, 51820).unwrap();
             message.put(WGTRANSIT_A_IPV4, &[]).unwrap();
             message.put(WGTRANSIT_A_IPV6, &[]).unwrap();
@@ -110,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out() {
-        let bare = answer(|message| {
+        let bare = Message::answer(|message| {
             message.put_u16(WGTRANSIT_A_LISTEN_PORT, 7).unwrap();
             message.put_u32(WGTRANSIT_A_UID, 0).unwrap();
             let none = NETNSA_NSID_NOT_ASSIGNED.to_ne_bytes();
@@ -125,7 +119,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        let short = answer(|message| message.put_u8(WGTRANSIT_A_UID, 1).unwrap());
+        let short = Message::answer(|message| message.put_u8(WGTRANSIT_A_UID, 1).unwrap());
         for bad in [short, vec![], vec![0; 7]] {
             assert_eq!(sockets(&bad), None);
         }

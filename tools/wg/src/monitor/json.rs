@@ -112,17 +112,9 @@ mod tests {
         serde_json::to_value(EventJson(event)).unwrap()
     }
 
-    fn event(kind: Kind) -> Event {
-        Event {
-            interface: b"wg0".to_vec(),
-            time: (1, 0),
-            ..Event::new(kind)
-        }
-    }
-
     #[test]
     fn a_peer_that_roams() {
-        let mut event = event(Kind::PeerRoam);
+        let mut event = Event::of_wg0(Kind::PeerRoam);
         event.peer = Some(PublicKey([1; 32]));
         event.count = 3;
         event.of_peer[1].endpoint = Some("192.0.2.1:5".parse().unwrap());
@@ -140,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_device_that_is_configured() {
-        let mut event = event(Kind::DeviceChange);
+        let mut event = Event::of_wg0(Kind::DeviceChange);
         event.device[0].listen_port = Some(0);
         event.device[1].listen_port = Some(5);
         event.device[0].fwmark = Some(0);
@@ -167,7 +159,7 @@ mod tests {
 
     #[test]
     fn sockets_that_move() {
-        let mut event = event(Kind::TransitChange);
+        let mut event = Event::of_wg0(Kind::TransitChange);
         event.device[0].transit_nsid = Some(-1);
         let shown = value(&event);
         assert_eq!(shown["old"]["transit_netns"]["gone"], true);
@@ -176,8 +168,8 @@ mod tests {
 
     #[test]
     fn what_else_is_told() {
-        assert_eq!(value(&event(Kind::SessionBegin))["renewal"], false);
-        let changed = value(&event(Kind::PeerChange));
+        assert_eq!(value(&Event::of_wg0(Kind::SessionBegin))["renewal"], false);
+        let changed = value(&Event::of_wg0(Kind::PeerChange));
         assert_eq!(changed["allowed_ips_changed"], false);
         assert_eq!(changed["preshared_key_changed"], false);
     }
@@ -187,7 +179,7 @@ mod tests {
         let schema: Value = serde_json::from_str(include_str!("../../wg.schema.json")).unwrap();
         let of = &schema["$defs"]["event"]["properties"];
         for kind in [Kind::SessionBegin, Kind::PeerChange] {
-            for (key, _) in value(&event(kind)).as_object().unwrap() {
+            for (key, _) in value(&Event::of_wg0(kind)).as_object().unwrap() {
                 assert!(of[key].is_object(), "{key}");
             }
         }

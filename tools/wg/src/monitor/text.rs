@@ -180,17 +180,9 @@ mod tests {
         rest.trim_end().to_owned()
     }
 
-    fn event(kind: Kind) -> Event {
-        Event {
-            interface: b"wg0".to_vec(),
-            time: (1, 0),
-            ..Event::new(kind)
-        }
-    }
-
     #[test]
     fn of_devices() {
-        let mut change = event(Kind::DeviceChange);
+        let mut change = Event::of_wg0(Kind::DeviceChange);
         change.device[0].listen_port = Some(0);
         change.device[1].listen_port = Some(51820);
         change.device[0].fwmark = Some(0);
@@ -201,16 +193,16 @@ mod tests {
             "wg0 configured: listening port 0 -> 51820, fwmark off -> 0x7 (kept, but not \
              applied to transit packets)"
         );
-        let mut moved = event(Kind::TransitChange);
+        let mut moved = Event::of_wg0(Kind::TransitChange);
         moved.device[0].transit_nsid = Some(-1);
         assert_eq!(
             shown(&moved),
             "wg0 sockets moved: transit netns gone -> its own"
         );
-        let gone = shown(&event(Kind::TransitGone));
+        let gone = shown(&Event::of_wg0(Kind::TransitGone));
         assert_eq!(gone, "wg0 transit netns gone, and the sockets with it");
-        assert_eq!(shown(&event(Kind::DeviceGone)), "wg0 gone");
-        let mut lost = event(Kind::Overrun);
+        assert_eq!(shown(&Event::of_wg0(Kind::DeviceGone)), "wg0 gone");
+        let mut lost = Event::of_wg0(Kind::Overrun);
         lost.count = 3;
         assert_eq!(shown(&lost), "wg0 3 events lost, wg show has the state");
     }
@@ -218,7 +210,7 @@ mod tests {
     #[test]
     fn of_peers() {
         let key = PublicKey([1; 32]);
-        let mut roam = event(Kind::PeerRoam);
+        let mut roam = Event::of_wg0(Kind::PeerRoam);
         roam.peer = Some(key);
         roam.count = 2;
         roam.of_peer[0].endpoint = Some("192.0.2.1:5".parse().unwrap());
@@ -227,11 +219,11 @@ mod tests {
             shown(&roam),
             format!("wg0 peer {key} roamed: endpoint 192.0.2.1:5 -> [fe80::1%3]:5 (2 times)")
         );
-        let mut begin = event(Kind::SessionBegin);
+        let mut begin = Event::of_wg0(Kind::SessionBegin);
         begin.renewal = true;
         begin.of_peer[1].endpoint = Some("192.0.2.1:5".parse().unwrap());
         assert_eq!(shown(&begin), "wg0 session renewed: endpoint 192.0.2.1:5");
-        let mut change = event(Kind::PeerChange);
+        let mut change = Event::of_wg0(Kind::PeerChange);
         change.of_peer[0].keepalive = Some(0);
         change.of_peer[1].keepalive = Some(25);
         change.allowed_ips = true;
@@ -241,14 +233,14 @@ mod tests {
             "wg0 configured: persistent keepalive off -> every 25 seconds, preshared key, \
              allowed ips"
         );
-        let mut add = event(Kind::PeerAdd);
+        let mut add = Event::of_wg0(Kind::PeerAdd);
         add.of_peer[1].keepalive = Some(0);
         assert_eq!(shown(&add), "wg0 added");
     }
 
     #[test]
     fn names_of_interfaces_are_no_commands_for_a_terminal() {
-        let mut gone = event(Kind::DeviceGone);
+        let mut gone = Event::of_wg0(Kind::DeviceGone);
         gone.interface = b"wg\x1b[0".to_vec();
         assert_eq!(shown(&gone), "wg[0 gone");
     }

@@ -6,7 +6,6 @@
 //! allocated once and wiped at the end, because there are keys in it.
 
 use super::attrs::attrs;
-use crate::error::Result as WgResult;
 use netlink_packet_core::{Emitable, NetlinkHeader, NLA_F_NESTED, NLA_HEADER_SIZE};
 use zeroize::Zeroizing;
 
@@ -174,6 +173,14 @@ impl Message {
         }
         None
     }
+
+    /// The bytes of an answer that was built as a message, for tests.
+    #[cfg(test)]
+    pub fn answer(build: impl FnOnce(&mut Self)) -> Vec<u8> {
+        let mut message = Self::raw();
+        build(&mut message);
+        [&[0; 4], message.as_bytes()].concat()
+    }
 }
 
 impl From<Full> for crate::error::Failure {
@@ -181,9 +188,6 @@ impl From<Full> for crate::error::Failure {
         crate::error::Failure::new("Unable to build the request: it is too long")
     }
 }
-
-/// Shorthand where a message is known to have room.
-pub type Built = WgResult<Message>;
 
 #[cfg(test)]
 mod tests {
