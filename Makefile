@@ -16,6 +16,12 @@ KDIR ?=
 # Where everything is kept that takes long to make.
 CACHE ?= $(CURDIR)/.cache
 export CACHE
+# ARCH=arm64 is short for the newest cloud kernel of that architecture.
+ifeq ($(ARCH)$(KDIR)$(KERNEL),arm64)
+override KERNEL := $(shell tools/kernel/metadata --newest arm64)
+export KERNEL
+endif
+arm64 := $(findstring -arm64,$(KERNEL))
 
 jobs := -j$(shell nproc)
 
@@ -66,13 +72,17 @@ intree-try: ## build it as a part of Debian's kernel source (TRY=m, or y)
 
 .PHONY: wg
 wg: ## the tools: target/release/wg and wg-rootless
+ifneq ($(arm64),)
+	@tools/vm/programs arm64
+else
 	@command -v cargo >/dev/null || { echo "there is no cargo here; install Rust, with rustup for instance" >&2; exit 1; }
 	@cargo build --release -p wg -p wg-rootless $(if $(wildcard Cargo.lock),--locked)
+endif
 
 # --- running it --------------------------------------------------------------
 
 .PHONY: vm
-vm: module wg ## boot that kernel in QEMU: a shell, or RUN=script.sh ARGS="a b"
+vm: module wg ## boot that kernel in QEMU: a shell, or RUN=script.sh ARGS="a b" (ARCH=arm64)
 	@tools/vm/run $(if $(KERNEL),--kernel $(KERNEL)) $(foreach e,$(ENV),--env "$e") $(if $(RUN),$(RUN) $(ARGS))
 
 .PHONY: test

@@ -20,7 +20,6 @@
 #include <linux/ptr_ring.h>
 #include <linux/random.h>
 #include <linux/rtnetlink.h>
-#include <linux/rwlock.h>
 #include <linux/rwsem.h>
 #include <linux/scatterlist.h>
 #include <linux/security.h>
