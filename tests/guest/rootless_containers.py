@@ -146,6 +146,7 @@ def containers_with_a_network():
         check("default dev wg0" in text and text.count("default") == 1, "its route is the only one", text)
         text = inside(pid, "busybox wget -q -O - http://web.example/file | sha256sum")
         check(text == page, "and is used, with its name servers", text)
+        said(TOOL, "down", "wg0")
     for process in (other, slirp):
         process.kill()
         process.wait()

@@ -61,8 +61,9 @@ def resolved():
         printf '[Resolve]\\nDNS=127.0.0.1\\nCache=no\\n' >/etc/systemd/resolved.conf.d/outside.conf
     """)
     process = subprocess.Popen([f"{root}/systemd/systemd-resolved"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    await_that("resolved answers", lambda: "192.0.2.66" in said("getent", "-s", "resolve", "ahostsv4", "web.example")[1], 60)
     try:
+        await_that("resolved answers",
+                   lambda: "192.0.2.66" in said("getent", "-s", "resolve", "ahostsv4", "web.example")[1], 60)
         yield
     finally:
         process.terminate()

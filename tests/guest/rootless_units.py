@@ -9,7 +9,7 @@ import subprocess
 from alice import ENVIRONMENT, HOME, TOOL, nothing_left, said, settled, tunnel_file, write
 from rootless_containers import IMAGE, image, inside
 from tap import check, scenario
-from world import await_that, sh
+from world import await_that, sh, until
 
 WITH_IT = "/wg/tools/wg-rootless"
 # What units print, since there is no journal.
@@ -46,7 +46,9 @@ def manager():
         yield
     finally:
         process.terminate()
-        process.wait(100)
+        if not until(lambda: process.poll() is not None, 120):
+            sh(f"echo 1 >{CGROUP}/cgroup.kill")
+        check(process.wait() == 0, "her systemd ends in order")
         shutil.rmtree("/run/systemd/system")
         await_that("its control groups can go", lambda: not sh(f"find {CGROUP} -mindepth 1 -depth -type d -exec rmdir {{}} + "
                                                               f"2>&1; rmdir {CGROUP} 2>&1 || echo busy"), 60)

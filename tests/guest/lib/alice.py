@@ -109,8 +109,10 @@ def said(*words, timeout=120, **more):
         text, _ = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         process.kill()
-        text, _ = process.communicate()
-        text += "\n(it took too long)"
+        text = "(it took too long)"
+        # What it left may hold its output open.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            text = process.communicate(timeout=20)[0] + text
     return process.returncode, text
 
 

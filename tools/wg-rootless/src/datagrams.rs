@@ -167,6 +167,7 @@ mod tests {
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
     use std::thread::JoinHandle;
+    use std::time::Duration;
 
     /// A socket stands for the command, which ends when the other one is dropped.
     fn relay(outside: UdpSocket, port: u16) -> (JoinHandle<()>, UnixStream) {
@@ -184,6 +185,9 @@ mod tests {
         let client = UdpSocket::bind(any).unwrap();
         // From others it takes nothing.
         client.connect(to).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
         client
     }
 
