@@ -99,6 +99,8 @@ def containers():
     status, text = said("sh", "-c", f"podman unshare {TOOL} wg0.conf podman run --network host --rootfs {IMAGE} "
                         "busybox wget -q -O - http://web.example/file | sha256sum")
     check(text.endswith(page), "one that is started behind the tunnel uses it", text)
+    # What podman leaves to clean up is in it for a while.
+    await_that("that tunnel has ended", lambda: said(TOOL, "list", "--json")[1] == "[]\n", 120)
     before = ports()
     pid = contained("box", "none")
     status, text = said(TOOL, "--netns-of", pid, "wg0.conf")
@@ -127,7 +129,7 @@ def containers_with_a_network():
     sh("modprobe tun; chmod 666 /dev/net/tun; ip route add default via 198.51.100.2")
     page = sh("sha256sum </tmp/server/www/file")
     other = elsewhere("mount -t tmpfs x /run")
-    box = contained("box", "pasta")
+    box = contained("pasta", "pasta")
     slirp = alice("slirp4netns", "--configure", str(other.pid), "tap0")
     for what, pid, link, stays in (
             ("a container of podman's with pasta", box, "eth-world", "198.51.100.0/24"),
