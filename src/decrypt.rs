@@ -51,7 +51,7 @@ impl Job<InFlight<Self>> for Decrypt {
             && [&last_packet, &next_packet].map(|packet| packet.control().segments) == [1, 1]
             && last_packet.control().ds == next_packet.control().ds
             // The endpoint of one is taken for that of all, of which some may be forged.
-            && Endpoint::of(&last_packet) == Endpoint::of(&next_packet)
+            && Endpoint::is_of_both(&last_packet, &next_packet)
     }
 
     fn run(batches: &mut [Option<InFlight<Self>>], pages: &mut PageFrag) {
