@@ -23,8 +23,8 @@ TUNSETIFF, IFF_TAP, IFF_NAPI, IFF_NO_PI = 0x400454ca, 0x2, 0x10, 0x1000
 SOFTWARE, STACK, WHOLE = "cut and summed by the stack", "cut by the stack", "whole"
 # The kinds of packets that are sent in every way.
 SOME = ("TCP with timestamps", "TCP over IPv6", "UDP_SEGMENT", "one by one")
-# A kind whose flow changes with every fourth packet.
-ALTERNATING = ("one by one, by two sockets",)
+# Kinds whose flow changes with every fourth packet.
+ALTERNATING = ("one by one, by two sockets", "one by one, to two ports")
 SENDER, SENDER6 = "192.168.90.7", "fd90::7"
 
 
@@ -108,11 +108,13 @@ def send_train(target, size, total):
 
 
 def singles():
-    """Datagrams that are sent one by one: by which socket, with which DS field, and how long."""
+    """Datagrams that are sent one by one: by which socket, with which DS field, how long, and to
+    which port."""
     return {"one by one": [(0, 0, 700)] * 20,
             "one by one, ECN changes": [(0, 2 * (n // 5 % 2), 700) for n in range(20)],
-            "one by one, of many lengths": [(0, 0, 500 + n // 4 * (-1) ** n) for n in range(24)],
+            "one by one, of many lengths": [(0, 0, 500 + n // 4) for n in range(24)],
             "one by one, by two sockets": [(n // 3 % 2, 0, 700) for n in range(20)],
+            "one by one, to two ports": [(0, 0, 700, 7000 + n // 3 % 2) for n in range(20)],
             "one by one, full ones": [(0, 0, 1392)] * 30,
             "one by one, nothing in them": [(0, 0, 0)] * 20}
 
@@ -128,9 +130,10 @@ def send_singly(datagrams):
             sock.setsockopt(socket.IPPROTO_IP, 10, 2)
             socks.append(sock)
         with house.before_all_work():
-            for number, (which, tos, size) in enumerate(datagrams):
+            for number, (which, tos, size, *port) in enumerate(datagrams):
                 socks[which].setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
-                socks[which].sendto(packets.content(number * size, size), (BEHIND, 7000))
+                socks[which].sendto(packets.content(number * size, size),
+                                    (BEHIND, *(port or [7000])))
 
 
 def describe(seen, counter, plain):
