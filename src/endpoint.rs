@@ -95,7 +95,7 @@ impl Endpoint {
     /// Whether it is the same for two packets.
     #[inline]
     pub(crate) fn is_of_both(one: &View<'_>, other: &View<'_>) -> bool {
-        // The addresses, and the ports in front of which they are not.
+        // Source and destination address in the IP header, and both ports at the start of the UDP header.
         let addresses = match one.protocol() {
             ETH_P_IP => 12..20,
             _ => 8..40,

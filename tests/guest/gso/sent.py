@@ -23,7 +23,7 @@ TUNSETIFF, IFF_TAP, IFF_NAPI, IFF_NO_PI = 0x400454ca, 0x2, 0x10, 0x1000
 SOFTWARE, STACK, WHOLE = "cut and summed by the stack", "cut by the stack", "whole"
 # The kinds of packets that are sent in every way.
 SOME = ("TCP with timestamps", "TCP over IPv6", "UDP_SEGMENT", "one by one")
-# Kinds whose flow changes with every fourth packet.
+# Kinds whose flow changes after every three packets.
 ALTERNATING = ("one by one, by two sockets", "one by one, to two ports")
 SENDER, SENDER6 = "192.168.90.7", "fd90::7"
 
