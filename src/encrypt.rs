@@ -151,12 +151,16 @@ fn seal_all(batches: &mut [Option<InFlight<Encrypt>>], pages: &mut PageFrag) -> 
                 let (plain, padding) = message
                     .get_mut(DATA_HEADER_LEN..size.checked_sub(TAG_LEN)?)?
                     .split_at_mut_checked(len)?;
-                packet.copy(plain)?;
+                let mut from = packet.linear();
+                if from.len() != len {
+                    packet.copy(plain)?;
+                    from = &[];
+                }
                 padding.fill(0);
                 message
                     .first_chunk_mut()
                     .map(|header| *header = keypair.header(counter))?;
-                cipher::seal_message(message, counter, keypair.sending_key())
+                cipher::seal_message(message, 0, from, counter, keypair.sending_key())
             })?;
         }
         let first = part.first()?.as_ref()?.first();
@@ -189,14 +193,14 @@ fn seal_segments(
     keypair: &Keypair,
     pages: &mut PageFrag,
 ) -> Option<SkbList> {
-    let segmenter = packet.segmenter()?;
+    packet.note_hash();
+    let (segmenter, mut payloads) = packet.segmenter()?;
     let control = packet.control();
     let (first, ds, mtu) = (control.nonce, control.ds, control.mtu as usize);
     // Each has the number that was set aside for it, and no other.
     if segmenter.segments() != u32::from(control.segments) {
         return None;
     }
-    packet.note_hash();
     let message_len = |index| {
         let len = segmenter.segment_len(index)? as usize;
         len.checked_add(padding_for(len, mtu))?
@@ -210,12 +214,18 @@ fn seal_segments(
         let count = u16::try_from(part.len()).ok()?;
         for index in part {
             let counter = first.checked_add(index.into())?;
+            let (_, len) = segmenter.payload(index)?;
+            let payload = payloads.take(len as usize);
             messages.add(message_len(index)?, |message| {
-                write_segment(packet, &segmenter, index, message)?;
                 message
                     .first_chunk_mut()
                     .map(|header| *header = keypair.header(counter))?;
-                cipher::seal_message(message, counter, keypair.sending_key())
+                write_segment(packet, &segmenter, index, payload, message)?;
+                let (written, from) = match payload {
+                    Some(payload) => (segmenter.header_len(), payload),
+                    None => (0, &[][..]),
+                };
+                cipher::seal_message(message, written, from, counter, keypair.sending_key())
             })?;
         }
         let mut skb = messages.finish(packet, 0)?;
@@ -227,12 +237,14 @@ fn seal_segments(
     Some(list)
 }
 
-/// Writes a segment and its padding to where they are in a message.
+/// Writes a segment and its padding to where they are in a message, but not the payload where that can
+/// be encrypted from where it is.
 #[inline]
 fn write_segment(
     packet: &Packet<'_>,
     segmenter: &Segmenter,
     index: u32,
+    in_place: Option<&[u8]>,
     message: &mut [u8],
 ) -> Option<()> {
     let end = message.len().checked_sub(TAG_LEN)?;
@@ -240,7 +252,10 @@ fn write_segment(
     let (header, rest) = plain.split_at_mut_checked(segmenter.header_len())?;
     let (offset, len) = segmenter.payload(index)?;
     let (payload, padding) = rest.split_at_mut_checked(len as usize)?;
-    let sum = packet.copy_and_sum(offset, payload)?;
+    let sum = match in_place {
+        Some(payload) => gso::sum(payload),
+        None => packet.copy_and_sum(offset, payload)?,
+    };
     padding.fill(0);
     segmenter.write(index, sum, header).then_some(())
 }

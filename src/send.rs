@@ -53,11 +53,10 @@ pub(crate) fn packet(dev: &Dev, mut skb: Skb) -> Result {
         return refuse(dev, skb, EDESTADDRREQ);
     }
     let mtu = skb.mtu(netdev);
-    let whole = match dev.udp_gso.is_on() {
-        true => skb.view().segmenter(),
+    let messages = match dev.udp_gso.is_on() {
+        true => skb.view().plain_segments(),
         false => None,
     };
-    let messages = whole.and_then(|segmenter| u16::try_from(segmenter.segments()).ok());
     let packets = match messages {
         // It is cut where its segments are encrypted.
         Some(_) => SkbList::from(skb),

@@ -47,7 +47,7 @@ fi
 
 # The others do thousands of rounds, or compute Diffie-Hellman.
 if [ $# -eq 0 ]; then
-	set -- allowed_ips cookie gro gso message ratelimit replay timers
+	set -- aead allowed_ips cookie gro gso message ratelimit replay timers
 fi
 tests=()
 for test; do

@@ -43,8 +43,10 @@
 #include <net/ipv6.h>
 #include <crypto/utils.h>
 #include <crypto/blake2s.h>
+#include <crypto/chacha.h>
 #include <crypto/chacha20poly1305.h>
 #include <crypto/curve25519.h>
+#include <crypto/poly1305.h>
 
 #include "helpers.h"
 

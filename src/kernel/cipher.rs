@@ -1,67 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The AEAD on packets, in place.
+//! The AEAD on packets and messages.
 //!
 //! C headers: `include/linux/skbuff.h`, `include/crypto/chacha20poly1305.h`.
 
 use super::{
     bindings,
+    crypto::KernelCrypto,
     skb::{Packet, DATA_HEADER, DATA_HEADROOM, TAG},
 };
+use crate::protocol::aead;
 use core::{mem::MaybeUninit, ptr, slice};
 
 /// Fragments that one scatter-gather table can take.
 const SG_LEN: usize = bindings::MAX_SKB_FRAGS as usize + 8;
 
-/// Encrypts in place what is between the header of a data message and the room for its tag at the end.
-/// `None`: it is shorter than both.
+/// Encrypts what is between the header of a data message and the room for its tag at the end. `from` is
+/// the part of it that belongs behind the first `written` bytes and is elsewhere. `None`: it is not as long.
 #[inline]
-pub(crate) fn seal_message(message: &mut [u8], nonce: u64, key: &[u8; 32]) -> Option<()> {
+pub(crate) fn seal_message(
+    message: &mut [u8],
+    written: usize,
+    from: &[u8],
+    nonce: u64,
+    key: &[u8; 32],
+) -> Option<()> {
     let sealed = message.get_mut(DATA_HEADER as usize..)?;
-    let len = sealed.len().checked_sub(TAG as usize)?;
-    let at = sealed.as_mut_ptr();
-    // SAFETY: `len` bytes and the tag behind them are in the slice. The function may work in place.
-    unsafe {
-        bindings::chacha20poly1305_encrypt(at, at, len, ptr::null(), 0, nonce, key.as_ptr());
-    }
-    Some(())
+    aead::seal::<KernelCrypto>(sealed, written, from, nonce, key)
 }
 
-/// Decrypts `sealed`, which ends with its tag, to the front of `to`, which is as long. `false`: it is not
-/// authentic, and nothing was written.
+/// Decrypts `sealed`, which ends with its tag, to the front of `to`. `false`: it is not authentic, and
+/// nothing was written.
 #[inline]
 pub(super) fn open(to: &mut [u8], sealed: &[u8], nonce: u64, key: &[u8; 32]) -> bool {
-    // SAFETY: Both slices are valid for that length. One that is shorter than a tag is refused.
-    to.len() == sealed.len()
-        && unsafe {
-            bindings::chacha20poly1305_decrypt(
-                to.as_mut_ptr(),
-                sealed.as_ptr(),
-                sealed.len(),
-                ptr::null(),
-                0,
-                nonce,
-                key.as_ptr(),
-            )
-        }
+    aead::open::<KernelCrypto>(to, sealed, nonce, key)
 }
 
 /// The same in place.
 #[inline]
 pub(super) fn open_in_place(sealed: &mut [u8], nonce: u64, key: &[u8; 32]) -> bool {
-    let at = sealed.as_mut_ptr();
-    // SAFETY: As above. The function may work in place.
-    unsafe {
-        bindings::chacha20poly1305_decrypt(
-            at,
-            at,
-            sealed.len(),
-            ptr::null(),
-            0,
-            nonce,
-            key.as_ptr(),
-        )
-    }
+    aead::open_in_place::<KernelCrypto>(sealed, nonce, key)
 }
 
 impl Packet<'_> {
@@ -111,7 +89,7 @@ impl Packet<'_> {
         if frags == 1 {
             // SAFETY: All of the packet is in one buffer, which is writable since `skb_cow_data`.
             let message = unsafe { slice::from_raw_parts_mut((*skb).data, self.len() as usize) };
-            return seal_message(message, nonce, key).is_some();
+            return seal_message(message, 0, &[], nonce, key).is_some();
         }
         let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
         // SAFETY: `sg` has room for `frags` entries, which is as many as the packet has parts;

@@ -9,21 +9,17 @@ use super::{
     bindings,
     chain::SkbList,
     cipher,
-    gso::{gso_type, shared_info, GsoInfo},
+    gso::{gso_type, GsoInfo},
     layout,
     netdev::NetDevice,
+    pieces::Pieces,
     skb::{Packet, Skb, DATA_HEADER, HEADROOM},
 };
 use crate::{
     ip::{ETH_P_IP, ETH_P_IPV6},
     protocol::gro::Merged,
 };
-use core::{marker::PhantomData, mem::offset_of, ptr, slice};
-
-/// Flags of packets whose fragments others may write while they are read.
-const WRITTEN_BY_OTHERS: u32 = bindings::SKBFL_ZEROCOPY_ENABLE
-    | bindings::SKBFL_SHARED_FRAG
-    | bindings::SKBFL_MANAGED_FRAG_REFS;
+use core::mem::offset_of;
 
 impl Packet<'_> {
     /// The datagrams that the packet was received as, if they are several. It begins with the first,
@@ -35,8 +31,7 @@ impl Packet<'_> {
         }
         Some(Datagrams {
             packet: self,
-            pieces: Pieces::of(self),
-            piece: &[],
+            pieces: self.pieces(),
             at: 0,
             size: size.into(),
         })
@@ -45,12 +40,11 @@ impl Packet<'_> {
     /// The packet as a datagram, which begins where it does.
     #[inline]
     pub(crate) fn datagram(&self) -> Datagram<'_> {
-        let (len, mut pieces) = (self.len(), Pieces::of(self));
         Datagram {
             packet: self,
             at: 0,
-            len,
-            contiguous: pieces.next().filter(|piece| piece.len() == len as usize),
+            len: self.len(),
+            contiguous: self.contiguous(),
         }
     }
 }
@@ -58,9 +52,8 @@ impl Packet<'_> {
 /// Iterates over the datagrams of a packet.
 pub(crate) struct Datagrams<'a> {
     packet: &'a Packet<'a>,
+    /// From `at` on.
     pieces: Pieces<'a>,
-    /// What is left of the piece at `at`.
-    piece: &'a [u8],
     at: u32,
     size: u32,
 }
@@ -78,115 +71,10 @@ impl<'a> Iterator for Datagrams<'a> {
             packet: self.packet,
             at: self.at,
             len,
-            contiguous: None,
+            contiguous: self.pieces.take(len as usize),
         };
         self.at = self.at.wrapping_add(len);
-        let mut left = len as usize;
-        loop {
-            if let Some((here, rest)) = self.piece.split_at_checked(left) {
-                self.piece = rest;
-                return Some(Datagram {
-                    contiguous: (left == len as usize).then_some(here),
-                    ..datagram
-                });
-            }
-            left = left.wrapping_sub(self.piece.len());
-            match self.pieces.next() {
-                Some(piece) => self.piece = piece,
-                // The rest is where it must not be read in place, or cannot be.
-                None => {
-                    self.piece = &[];
-                    return Some(datagram);
-                }
-            }
-        }
-    }
-}
-
-/// Iterates over the pieces of memory that a packet is in, as long as they may be read in place.
-struct Pieces<'a> {
-    /// Whose fragments are next; null at the end.
-    skb: *mut bindings::sk_buff,
-    /// 0: its linear part; else the fragment of that number, from 1 on.
-    index: usize,
-    /// Whether it is in the list of another.
-    listed: bool,
-    _packet: PhantomData<&'a ()>,
-}
-
-impl<'a> Pieces<'a> {
-    fn of(packet: &'a Packet<'_>) -> Self {
-        let mut this = Self {
-            skb: packet.raw(),
-            index: 0,
-            listed: false,
-            _packet: PhantomData,
-        };
-        // SAFETY: The packet is valid, and so are those in its list.
-        unsafe {
-            let mut skb = (*shared_info(this.skb)).frag_list;
-            let mut readable = Self::is_readable(this.skb);
-            while !skb.is_null() {
-                readable &= Self::is_readable(skb) && (*shared_info(skb)).frag_list.is_null();
-                skb = *layout::skb_next(skb);
-            }
-            if !readable {
-                this.skb = ptr::null_mut();
-            }
-        }
-        this
-    }
-
-    /// # Safety
-    ///
-    /// `skb` is valid.
-    unsafe fn is_readable(skb: *mut bindings::sk_buff) -> bool {
-        // SAFETY: By the contract.
-        unsafe {
-            u32::from((*shared_info(skb)).flags) & WRITTEN_BY_OTHERS == 0
-                && bindings::wg_skb_frags_readable(skb)
-        }
-    }
-}
-
-impl<'a> Iterator for Pieces<'a> {
-    type Item = &'a [u8];
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if self.skb.is_null() {
-            return None;
-        }
-        // SAFETY: The packet that this was made for is borrowed for `'a`, and those in its list are
-        // part of it. What they have been found to be readable is mapped, was received, and is not written
-        // by anybody: who wants to write it copies it first.
-        unsafe {
-            let info = shared_info(self.skb);
-            if let Some(frag) = self.index.checked_sub(1) {
-                if frag < usize::from((*info).nr_frags) {
-                    self.index = self.index.wrapping_add(1);
-                    let frag = (&raw const (*info).frags)
-                        .cast::<bindings::skb_frag_t>()
-                        .add(frag);
-                    return Some(slice::from_raw_parts(
-                        bindings::wg_skb_frag_address(frag).cast(),
-                        bindings::wg_skb_frag_size(frag) as usize,
-                    ));
-                }
-                self.skb = if self.listed {
-                    *layout::skb_next(self.skb)
-                } else {
-                    (*info).frag_list
-                };
-                self.listed = true;
-                self.index = 0;
-                return self.next();
-            }
-            self.index = 1;
-            let skb = self.skb;
-            let len = (*skb).len.wrapping_sub((*skb).data_len);
-            Some(slice::from_raw_parts((*skb).data, len as usize))
-        }
+        Some(datagram)
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     chain::SkbList,
     frag::PageFrag,
     layout,
+    pieces::Pieces,
     skb::{Fate, Packet, Skb},
 };
 use crate::protocol::gso::{Gso, Segmenter, Transport};
@@ -175,24 +176,29 @@ impl Packet<'_> {
     /// Copies the packet's first bytes. `None`: so many are not there.
     #[inline]
     pub(crate) fn copy(&self, to: &mut [u8]) -> Option<()> {
-        if let Some(linear) = self.linear().get(..to.len()) {
-            to.copy_from_slice(linear);
-            return Some(());
-        }
         let len = i32::try_from(to.len()).ok()?;
         // SAFETY: The packet is valid, and the slice writable for its length.
         let error = unsafe { bindings::skb_copy_bits(self.raw(), 0, to.as_mut_ptr().cast(), len) };
         (error == 0).then_some(())
     }
 
-    /// What cuts the packet, if it is [plain](Self::plain_gso).
-    pub(crate) fn segmenter(&self) -> Option<Segmenter> {
+    /// What cuts the packet, if it is [plain](Self::plain_gso), and the payload that is to be cut.
+    pub(crate) fn segmenter(&self) -> Option<(Segmenter, Pieces<'_>)> {
         let gso = self.plain_gso()?;
         let at = self
             .headers()
             .transport_header
             .checked_sub(self.data_offset())?;
-        Segmenter::new(self.linear(), self.len(), at.into(), gso)
+        let segmenter = Segmenter::new(self.linear(), self.len(), at.into(), gso)?;
+        let mut payload = self.pieces();
+        payload.take(segmenter.header_len());
+        Some((segmenter, payload))
+    }
+
+    /// Into how many segments the packet is cut, if it is [plain](Self::plain_gso).
+    pub(crate) fn plain_segments(&self) -> Option<u16> {
+        let (segmenter, _) = self.segmenter()?;
+        u16::try_from(segmenter.segments()).ok()
     }
 
     /// Has the packet know the hash of its flow, while it can be read.
@@ -222,6 +228,13 @@ impl Packet<'_> {
         // segments are new packets, a null-terminated chain that is ours, each with written headers.
         unsafe { SkbList::from_segments(bindings::wg_skb_gso_segment(self.raw())) }
     }
+}
+
+/// The one's complement sum of `bytes`, as [`Packet::copy_and_sum`] returns it.
+#[inline]
+pub(crate) fn sum(bytes: &[u8]) -> u32 {
+    // SAFETY: The slice is valid for its length, which no packet has more of than an `int` holds.
+    unsafe { bindings::csum_partial(bytes.as_ptr().cast(), bytes.len() as i32, 0) }
 }
 
 impl Skb {

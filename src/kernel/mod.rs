@@ -76,6 +76,7 @@ const _: () = {
 // Offsets in packets are pointers where words are shorter, and counters of devices not 64 bits long.
 const _: () = assert!(usize::BITS == 64, "written for machines of 64 bits");
 
+mod aead;
 pub(crate) mod arena;
 pub(crate) mod batch;
 pub(crate) mod caps;
@@ -100,6 +101,7 @@ pub(crate) mod net;
 pub(crate) mod netdev;
 pub(crate) mod notifier;
 pub(crate) mod once;
+mod pieces;
 pub(crate) mod random;
 pub(crate) mod rcu;
 pub(crate) mod ring;

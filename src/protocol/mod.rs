@@ -4,11 +4,12 @@
 //!
 //! Everything here is plain computation over caller-owned memory: no
 //! allocation, no locks, no clock, no sockets and no `unsafe`. What has to come
-//! from outside is asked for through four traits:
+//! from outside is asked for through five traits:
 //!
 //! | Trait                    | What the surroundings provide             |
 //! |--------------------------|-------------------------------------------|
 //! | [`crypto::Crypto`]       | primitives, randomness, memory wiping     |
+//! | [`aead::Parts`]          | the parts of the AEAD of data messages    |
 //! | [`timers::Host`]         | five one-shot timers and jitter           |
 //! | [`allowed_ips::ArenaMut`]| storage for trie nodes, deferred reuse    |
 //! | [`allowed_ips::Slot`]    | a strong reference to a routing peer      |
@@ -19,6 +20,7 @@
 //!   and 6).
 //! * [`crypto`]: the primitives, secrets that wipe themselves, and the HMAC
 //!   and key derivation built on the hash.
+//! * [`aead`]: the AEAD of data messages, out of its parts (5.4.6).
 //! * [`message`]: the four wire formats (5.4.2, 5.4.3, 5.4.6, 5.4.7).
 //! * [`noise`]: the handshake (5.4).
 //! * [`cookie`]: message authentication codes and cookies (5.3, 5.4.4, 5.4.7).
@@ -45,6 +47,7 @@
 // How far these items reach is decided by the crate that includes them.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
+pub mod aead;
 pub mod allowed_ips;
 pub mod constants;
 pub mod cookie;

@@ -11,6 +11,7 @@ pub mod protocol;
 
 use core::hint::black_box;
 use core::net::IpAddr;
+use protocol::aead::{open, open_in_place, seal, Authenticator, Parts, Stream};
 use protocol::allowed_ips::*;
 use protocol::constants::*;
 use protocol::cookie::*;
@@ -29,6 +30,42 @@ pub struct Opaque;
 fn opaque(bytes: &mut [u8]) -> bool {
     black_box(bytes);
     black_box(true)
+}
+
+impl Parts for Opaque {
+    type Stream = Opaque;
+    type Authenticator = Opaque;
+}
+
+impl Stream for Opaque {
+    fn begin(key: &[u8; 32], nonce: u64) -> Self {
+        black_box((key, nonce));
+        Self
+    }
+
+    fn apply(&mut self, text: &mut [u8]) {
+        opaque(text);
+    }
+
+    fn apply_to(&mut self, to: &mut [u8], from: &[u8]) {
+        black_box(from);
+        opaque(to);
+    }
+}
+
+impl Authenticator for Opaque {
+    fn begin(key: &[u8; 32]) -> Self {
+        black_box(key);
+        Self
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        black_box(bytes);
+    }
+
+    fn finish(self, tag: &mut [u8; 16]) {
+        opaque(tag);
+    }
 }
 
 impl Crypto for Opaque {
@@ -253,6 +290,12 @@ probes! {
     probe_remove_owner(t: &Table, list: &OwnerList) t.remove_by_owner(&mut Storage, list);
     probe_clear_table(t: &Table) t.clear(&mut Storage);
     probe_entries(list: &OwnerList) list.iter(&Storage).last();
+
+    probe_seal(m: &mut [u8], written: usize, from: &[u8], nonce: u64, key: &[u8; 32])
+        seal::<C>(m, written, from, nonce, key);
+    probe_open(to: &mut [u8], m: &[u8], nonce: u64, key: &[u8; 32]) open::<C>(to, m, nonce, key);
+    probe_open_in_place(m: &mut [u8], nonce: u64, key: &[u8; 32])
+        open_in_place::<C>(m, nonce, key);
 
     probe_ip(bytes: &[u8]) (Ip::parse(bytes), tcp_header_len(bytes));
     probe_sum(sum: Sum, bytes: &[u8], number: u32)

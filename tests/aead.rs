@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The AEAD out of its parts, against an implementation in one piece.
+
+mod common;
+
+use common::{rounds, Host};
+use proptest::prelude::*;
+use std::cell::RefCell;
+use wireguard_protocol::protocol::aead::{
+    open, open_in_place, seal, Authenticator, Parts, Stream, BLOCK_LEN,
+};
+use wireguard_protocol::protocol::crypto::Crypto;
+
+const TAG_LEN: usize = 16;
+
+/// The primitives on the host, and what was asked of them.
+enum Watched {}
+
+thread_local! {
+    /// Lengths of the calls for a part of the key stream.
+    static CALLS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    /// What was in memory just before it was wiped.
+    static WIPED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+struct ChaCha20(chacha20::ChaCha20);
+
+fn chacha20(key: &[u8; 32], nonce: u64) -> chacha20::ChaCha20 {
+    use chacha20::cipher::KeyIvInit;
+    let mut wide = [0; 12];
+    wide[4..].copy_from_slice(&nonce.to_le_bytes());
+    chacha20::ChaCha20::new(key.into(), &wide.into())
+}
+
+impl Stream for ChaCha20 {
+    fn begin(key: &[u8; 32], nonce: u64) -> Self {
+        Self(chacha20(key, nonce))
+    }
+
+    fn apply(&mut self, text: &mut [u8]) {
+        use chacha20::cipher::{StreamCipher, StreamCipherSeek};
+        // As in the kernel: a block that was begun is not gone on with.
+        let at: usize = self.0.current_pos();
+        self.0.seek(at.next_multiple_of(BLOCK_LEN));
+        self.0.apply_keystream(text);
+        CALLS.with_borrow_mut(|calls| calls.push(text.len()));
+    }
+
+    fn apply_to(&mut self, to: &mut [u8], from: &[u8]) {
+        assert_eq!(to.len(), from.len());
+        to.copy_from_slice(from);
+        self.apply(to);
+    }
+}
+
+struct Poly1305 {
+    state: poly1305::Poly1305,
+    taken: Vec<u8>,
+}
+
+impl Authenticator for Poly1305 {
+    fn begin(key: &[u8; 32]) -> Self {
+        use poly1305::universal_hash::KeyInit;
+        Self {
+            state: poly1305::Poly1305::new(key.into()),
+            taken: Vec::new(),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.taken.extend(bytes);
+    }
+
+    fn finish(self, tag: &mut [u8; TAG_LEN]) {
+        tag.copy_from_slice(&self.state.compute_unpadded(&self.taken));
+    }
+}
+
+impl Crypto for Watched {
+    fn hash(out: &mut [u8; 32], parts: &[&[u8]]) {
+        Host::hash(out, parts);
+    }
+
+    fn mac(out: &mut [u8; 16], key: &[u8], parts: &[&[u8]]) {
+        Host::mac(out, key, parts);
+    }
+
+    fn aead_seal(dst: &mut [u8], src: &[u8], aad: &[u8], nonce: u64, key: &[u8; 32]) -> bool {
+        Host::aead_seal(dst, src, aad, nonce, key)
+    }
+
+    fn aead_open(dst: &mut [u8], src: &[u8], aad: &[u8], nonce: u64, key: &[u8; 32]) -> bool {
+        Host::aead_open(dst, src, aad, nonce, key)
+    }
+
+    fn xaead_seal(
+        dst: &mut [u8],
+        src: &[u8],
+        aad: &[u8],
+        nonce: &[u8; 24],
+        key: &[u8; 32],
+    ) -> bool {
+        Host::xaead_seal(dst, src, aad, nonce, key)
+    }
+
+    fn xaead_open(
+        dst: &mut [u8],
+        src: &[u8],
+        aad: &[u8],
+        nonce: &[u8; 24],
+        key: &[u8; 32],
+    ) -> bool {
+        Host::xaead_open(dst, src, aad, nonce, key)
+    }
+
+    fn x25519(out: &mut [u8; 32], secret: &[u8; 32], public: &[u8; 32]) -> bool {
+        Host::x25519(out, secret, public)
+    }
+
+    fn x25519_public(out: &mut [u8; 32], secret: &[u8; 32]) -> bool {
+        Host::x25519_public(out, secret)
+    }
+
+    fn random(out: &mut [u8]) {
+        Host::random(out);
+    }
+
+    fn equal(a: &[u8], b: &[u8]) -> bool {
+        Host::equal(a, b)
+    }
+
+    fn wipe(bytes: &mut [u8]) {
+        WIPED.with_borrow_mut(|wiped| wiped.push(bytes.to_vec()));
+        Host::wipe(bytes);
+    }
+}
+
+impl Parts for Watched {
+    type Stream = ChaCha20;
+    type Authenticator = Poly1305;
+}
+
+fn text(len: usize) -> Vec<u8> {
+    (0..len).map(|n| (n * 7 + n / 251) as u8).collect()
+}
+
+fn sealed(text: &[u8], nonce: u64, key: &[u8; 32]) -> Vec<u8> {
+    let mut sealed = vec![0; text.len() + TAG_LEN];
+    assert!(Host::aead_seal(&mut sealed, text, &[], nonce, key));
+    sealed
+}
+
+/// Seals a text of which `written..end` is elsewhere.
+fn seal_parts(text: &[u8], written: usize, end: usize, nonce: u64, key: &[u8; 32]) -> Vec<u8> {
+    let mut message = text.to_vec();
+    message.extend([0xee; TAG_LEN]);
+    message[written..end].fill(0xdd);
+    CALLS.with_borrow_mut(Vec::clear);
+    seal::<Watched>(&mut message, written, &text[written..end], nonce, key).unwrap();
+    // All calls but the last are for whole blocks.
+    CALLS.with_borrow(|calls| {
+        let used: Vec<_> = calls.iter().filter(|&&len| len != 0).collect();
+        let (_, before) = used.split_last().unwrap();
+        assert!(before.iter().all(|&&len| len % BLOCK_LEN == 0), "{calls:?}");
+    });
+    message
+}
+
+const KEY: [u8; 32] = *b"a key of thirty-two bytes, or so";
+
+const NONCE: u64 = 0x0102_0304_0506_0708;
+
+fn lengths() -> impl Iterator<Item = usize> {
+    (0..1600).step_by(if cfg!(miri) { 97 } else { 1 })
+}
+
+#[test]
+fn sealed_as_in_one_piece() {
+    for len in lengths() {
+        let text = text(len);
+        assert_eq!(
+            seal_parts(&text, 0, 0, NONCE, &KEY),
+            sealed(&text, NONCE, &KEY)
+        );
+    }
+}
+
+#[test]
+fn sealed_from_elsewhere() {
+    for len in lengths() {
+        let (text, padding) = (text(len), len % 17);
+        let expected = sealed(&text, NONCE, &KEY);
+        // Headers of TCP over IPv4 and IPv6, and those of each length that is at an edge.
+        for written in [0, 20, 40, 52, 63, 64, 65, 72, 120, 447, 448, 449, 512, len] {
+            for end in [len, len.saturating_sub(padding)] {
+                if written <= end {
+                    assert_eq!(
+                        seal_parts(&text, written, end, NONCE, &KEY),
+                        expected,
+                        "{written} to {end} of {len}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn opened_as_in_one_piece() {
+    for len in lengths() {
+        let text = text(len);
+        let sealed = sealed(&text, NONCE, &KEY);
+        let mut to = vec![0xcc; len + 3];
+        assert!(open::<Watched>(&mut to, &sealed, NONCE, &KEY));
+        assert_eq!(to[..len], text);
+        assert_eq!(to[len..], [0xcc; 3]);
+        let mut to = sealed.clone();
+        assert!(open_in_place::<Watched>(&mut to, NONCE, &KEY));
+        assert_eq!(to[..len], text);
+    }
+}
+
+#[test]
+fn forgeries_leave_nothing() {
+    for len in [0, 1, 16, 63, 64, 65, 447, 448, 449, 1420] {
+        let sealed = sealed(&text(len), NONCE, &KEY);
+        let step = if cfg!(miri) { 97 } else { 1 };
+        for at in (0..sealed.len()).step_by(step).chain([sealed.len() - 1]) {
+            let mut forged = sealed.clone();
+            forged[at] ^= 0x80;
+            let mut to = vec![0xcc; len];
+            assert!(!open::<Watched>(&mut to, &forged, NONCE, &KEY));
+            assert!(to.iter().all(|&byte| byte == 0xcc));
+            let mut to = forged.clone();
+            assert!(!open_in_place::<Watched>(&mut to, NONCE, &KEY));
+            assert_eq!(to, forged);
+        }
+        let mut to = vec![0; len];
+        assert!(!open::<Watched>(&mut to, &sealed, NONCE + 1, &KEY));
+        assert!(!open::<Watched>(&mut to, &sealed, NONCE, &[0; 32]));
+    }
+}
+
+#[test]
+fn lengths_that_do_not_fit() {
+    for len in 0..TAG_LEN {
+        let mut message = vec![0xcc; len];
+        assert!(seal::<Watched>(&mut message, 0, &[], NONCE, &KEY).is_none());
+        assert!(!open_in_place::<Watched>(&mut message, NONCE, &KEY));
+        assert!(!open::<Watched>(&mut [0; 64], &message, NONCE, &KEY));
+        assert_eq!(message, vec![0xcc; len]);
+    }
+    let mut message = [0xcc; 1000];
+    for (written, len) in [(0, 985), (500, 485), (985, 0), (usize::MAX, 1), (1, 1000)] {
+        let from = vec![0; len];
+        assert!(seal::<Watched>(&mut message, written, &from, NONCE, &KEY).is_none());
+        assert_eq!(message, [0xcc; 1000]);
+    }
+    let sealed = sealed(&text(100), NONCE, &KEY);
+    let mut to = [0xcc; 99];
+    assert!(!open::<Watched>(&mut to, &sealed, NONCE, &KEY));
+    assert_eq!(to, [0xcc; 99]);
+}
+
+#[test]
+fn the_keys_are_wiped() {
+    use chacha20::cipher::StreamCipher;
+    let mut block = vec![0; BLOCK_LEN];
+    chacha20(&KEY, NONCE).apply_keystream(&mut block);
+    let wiped = |what: &dyn Fn()| {
+        WIPED.with_borrow_mut(Vec::clear);
+        what();
+        WIPED.with_borrow(|wiped| wiped.contains(&block))
+    };
+    let sealed = sealed(&text(100), NONCE, &KEY);
+    let mut forged = sealed.clone();
+    forged[0] ^= 1;
+    for sealed in [&sealed, &forged] {
+        assert!(wiped(&|| {
+            let _ = open::<Watched>(&mut [0; 100], sealed, NONCE, &KEY);
+        }));
+        assert!(wiped(&|| {
+            let _ = open_in_place::<Watched>(&mut sealed.clone(), NONCE, &KEY);
+        }));
+    }
+    assert!(wiped(&|| {
+        let _ = seal::<Watched>(&mut sealed.clone(), 0, &[], NONCE, &KEY);
+    }));
+    // The tag that would have been right.
+    let mut right = [0; TAG_LEN];
+    right.copy_from_slice(&sealed[100..]);
+    let mut forged = sealed.clone();
+    forged[110] ^= 1;
+    WIPED.with_borrow_mut(Vec::clear);
+    assert!(!open::<Watched>(&mut [0; 100], &forged, NONCE, &KEY));
+    WIPED.with_borrow(|wiped| assert!(wiped.contains(&right.to_vec())));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: rounds(2000) as u32,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_is_sealed_is_opened(
+        len in 0usize..10_000,
+        parts in any::<[u16; 2]>(),
+        nonce in any::<u64>(),
+        key in any::<[u8; 32]>(),
+    ) {
+        let text = text(len);
+        let mut parts = parts.map(|at| usize::from(at) % (len + 1));
+        parts.sort_unstable();
+        let message = seal_parts(&text, parts[0], parts[1], nonce, &key);
+        prop_assert_eq!(&message, &sealed(&text, nonce, &key));
+        let mut to = vec![0; len];
+        prop_assert!(open::<Watched>(&mut to, &message, nonce, &key));
+        prop_assert_eq!(to, text);
+    }
+}
