@@ -7,24 +7,25 @@
 //! each other, and become one packet as the stack's own GRO would make it.
 
 use crate::{
-    endpoint::Endpoint,
-    ip,
+    ip::{self, ETH_P_IP, ETH_P_IPV6},
     kernel::{
         batch::{InFlight, Stage},
         chain::SkbList,
         frag::PageFrag,
         gro::Datagram,
-        skb::{Packet, Skb},
+        skb::{Packet, Skb, View},
         workqueue::Job,
     },
     keypair::Keypair,
     protocol::{
         constants::TAG_LEN,
         gro::{Run, Segment, Verdict, MAX_HEADER_LEN},
+        inet::Version,
+        join::Incoming,
         message::{DataHeader, DATA_HEADER_LEN},
     },
 };
-use core::ops::Range;
+use core::{ops::Range, ptr};
 
 /// Decrypts.
 pub(crate) struct Decrypt;
@@ -46,12 +47,9 @@ impl Job<InFlight<Self>> for Decrypt {
     }
 
     fn joins(last: &InFlight<Self>, next: &InFlight<Self>) -> bool {
+        let session = |batch: &InFlight<Self>| ptr::from_ref(batch.context()).addr();
         let (last_packet, next_packet) = (last.first(), next.first());
-        last.has_context_of(next)
-            && [&last_packet, &next_packet].map(|packet| packet.control().segments) == [1, 1]
-            && last_packet.control().ds == next_packet.control().ds
-            // The endpoint of one is taken for that of all, of which some may be forged.
-            && Endpoint::is_of_both(&last_packet, &next_packet)
+        incoming(&next_packet, session(next)).joins(&incoming(&last_packet, session(last)))
     }
 
     fn run(batches: &mut [Option<InFlight<Self>>], pages: &mut PageFrag) {
@@ -61,6 +59,24 @@ impl Job<InFlight<Self>> for Decrypt {
         for batch in batches.iter_mut().filter_map(Option::take) {
             open_alone(batch, pages);
         }
+    }
+}
+
+/// What there is to know of a message for a session.
+fn incoming<'a>(packet: &'a View<'_>, session: usize) -> Incoming<'a> {
+    let notes = packet.control();
+    Incoming {
+        session,
+        messages: notes.segments,
+        ds: notes.ds,
+        interface: packet.received_on(),
+        version: match packet.protocol() {
+            ETH_P_IP => Some(Version::V4),
+            ETH_P_IPV6 => Some(Version::V6),
+            _ => None,
+        },
+        network: packet.network(),
+        transport: packet.transport(),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
     },
     send,
 };
+use core::ptr;
 
 /// Encrypts.
 pub(crate) struct Encrypt;
@@ -47,20 +48,11 @@ impl Job<InFlight<Self>> for Encrypt {
     }
 
     fn joins(last: &InFlight<Self>, next: &InFlight<Self>) -> bool {
-        let (last_packet, next_packet) = (last.first(), next.first());
-        let share = |packet: &Packet<'_>| {
-            let control = packet.control();
-            (control.segments, control.mtu, control.ds)
+        let facts = |batch: &InFlight<Self>| {
+            let session = ptr::from_ref(batch.context()).addr();
+            batch.first().outgoing(session, batch.is_one())
         };
-        let shared = share(&last_packet);
-        last.has_context_of(next)
-            && share(&next_packet) == shared
-            && shared.0 == 1
-            && last.is_one()
-            && next.is_one()
-            && last_packet.len() != 0
-            && last_packet.may_leave_with(&next_packet)
-            && last.context().peer.device.udp_gso.is_on()
+        facts(next).joins(&facts(last)) && last.context().peer.device.udp_gso.is_on()
     }
 
     fn run(batches: &mut [Option<InFlight<Self>>], pages: &mut PageFrag) {
@@ -97,13 +89,13 @@ fn seal_alone(mut batch: InFlight<Encrypt>, pages: &mut PageFrag) {
 /// Of how many batches, from the first on, the packets are of one flow: at least one.
 fn same_flow(batches: &mut [Option<InFlight<Encrypt>>]) -> usize {
     let mut first = None;
-    let mut hashes = batches.iter_mut().flatten().map_while(|batch| {
+    let hashes = batches.iter_mut().flatten().map_while(|batch| {
         let mut packet = batch.packets().0.next()?;
         packet.note_hash();
         Some(packet.hash())
     });
     let same = |hash: &u32| *first.get_or_insert(*hash) == *hash;
-    hashes.by_ref().take_while(same).count().max(1)
+    hashes.take_while(same).count().max(1)
 }
 
 /// Makes UDP GSO packets of packets that became ready at the same time, all as long and of one flow. The

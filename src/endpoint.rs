@@ -3,7 +3,7 @@
 //! Where a peer is: its address and port, and by which of our own addresses it was last heard.
 
 use crate::{
-    ip::{IpHeader, UdpHeader, ETH_P_IP},
+    ip::{IpHeader, UdpHeader},
     judgement::Version,
     kernel::{
         lock::{new_rw, RwLockBh},
@@ -90,28 +90,6 @@ impl Endpoint {
             this.words[5] = (interface as u32).into();
         }
         Some(this)
-    }
-
-    /// Whether it is the same for two packets.
-    #[inline]
-    pub(crate) fn is_of_both(one: &View<'_>, other: &View<'_>) -> bool {
-        // Source and destination address in the IP header, and both ports at the start of the UDP header.
-        let addresses = match one.protocol() {
-            ETH_P_IP => 12..20,
-            _ => 8..40,
-        };
-        let ports = 0..4;
-        let same = |one: Option<&[u8]>, other: Option<&[u8]>| one.is_some() && one == other;
-        one.protocol() == other.protocol()
-            && one.received_on() == other.received_on()
-            && same(
-                one.transport().get(ports.clone()),
-                other.transport().get(ports),
-            )
-            && same(
-                one.network().get(addresses.clone()),
-                other.network().get(addresses),
-            )
     }
 
     /// Address and port.

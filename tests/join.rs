@@ -19,10 +19,10 @@ const OUTGOING: Outgoing = Outgoing {
     plain: true,
 };
 
-/// One packet that differs from another in one thing.
-type Change<T> = (&'static str, fn(&mut T));
+/// One packet differs from another in one thing.
+type Change = (&'static str, fn(&mut Outgoing));
 
-const OUTGOING_CHANGES: [Change<Outgoing>; 10] = [
+const CHANGES: [Change; 10] = [
     ("session", |it| it.session = 3),
     ("alone", |it| it.alone = false),
     ("messages", |it| it.messages = 2),
@@ -41,7 +41,7 @@ const NEVER: [&str; 4] = ["alone", "messages", "stamped", "plain"];
 #[test]
 fn packets_that_are_alike_are_encrypted_together() {
     assert!(OUTGOING.joins(&OUTGOING));
-    for (name, change) in OUTGOING_CHANGES {
+    for (name, change) in CHANGES {
         let mut changed = OUTGOING;
         change(&mut changed);
         assert!(!changed.joins(&OUTGOING), "{name}");
@@ -59,17 +59,17 @@ fn a_keepalive_is_encrypted_alone() {
 /// Every combination of changes in either of two packets.
 #[test]
 fn no_combination_of_packets_joins_that_must_not() {
-    let all = 1u32 << OUTGOING_CHANGES.len();
+    let all = 1u32 << CHANGES.len();
     let packet = |changes: u32| {
         let mut packet = OUTGOING;
-        for (at, (_, change)) in OUTGOING_CHANGES.iter().enumerate() {
+        for (at, (_, change)) in CHANGES.iter().enumerate() {
             if changes & 1 << at != 0 {
                 change(&mut packet);
             }
         }
         packet
     };
-    let never = OUTGOING_CHANGES
+    let never = CHANGES
         .iter()
         .enumerate()
         .filter(|(_, (name, _))| NEVER.contains(name))
@@ -122,7 +122,8 @@ fn messages_from_one_endpoint_are_decrypted_together() {
             other[at] ^= 1;
             let next = incoming(version, &other);
             // The ports are behind the addresses; lengths, IDs, TTLs and checksums may differ.
-            let matters = addresses.contains(&at) || (addresses.end..addresses.end + 4).contains(&at);
+            let matters =
+                addresses.contains(&at) || (addresses.end..addresses.end + 4).contains(&at);
             assert_eq!(next.joins(&last), !matters, "{version:?}, byte {at}");
             assert_eq!(last.joins(&next), !matters, "{version:?}, byte {at}");
         }
@@ -131,7 +132,8 @@ fn messages_from_one_endpoint_are_decrypted_together() {
 
 #[test]
 fn messages_that_differ_are_decrypted_apart() {
-    const CHANGES: [Change<Incoming<'_>>; 7] = [
+    type Change<'a> = (&'static str, fn(&mut Incoming<'a>));
+    let changes: [Change<'_>; 7] = [
         ("session", |it| it.session = 3),
         ("messages", |it| it.messages = 2),
         ("ds", |it| it.ds = 3),
@@ -143,7 +145,7 @@ fn messages_that_differ_are_decrypted_apart() {
     let headers = headers(Version::V6);
     let last = incoming(Version::V4, &headers);
     assert!(last.joins(&last));
-    for (name, change) in CHANGES {
+    for (name, change) in changes {
         let mut next = last;
         change(&mut next);
         assert!(!next.joins(&last), "{name}");

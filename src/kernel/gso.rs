@@ -13,7 +13,10 @@ use super::{
     pieces::Pieces,
     skb::{Fate, Packet, Skb},
 };
-use crate::protocol::gso::{Gso, Segmenter, Transport};
+use crate::protocol::{
+    gso::{Gso, Segmenter, Transport},
+    join::Outgoing,
+};
 use core::mem::offset_of;
 use kernel::prelude::*;
 
@@ -124,32 +127,33 @@ impl Packet<'_> {
         })
     }
 
-    /// Whether messages of both may be sent as one packet, as far as the stack goes: they are as long, count
-    /// against the same send buffer, and nobody wants to know when one of them is sent.
+    /// What there is to know of the packet where it is to be encrypted for a `session` as a batch of its own, if
+    /// it is `alone`.
     #[inline]
-    pub(crate) fn may_leave_with(&self, other: &Packet<'_>) -> bool {
-        let kind = |packet: &Packet<'_>| {
-            // SAFETY: The packet is valid, and so is its shared information.
-            unsafe {
-                let skb = packet.raw();
-                let stamps = u32::from((*shared_info(skb)).tx_flags);
-                (
-                    (*skb).len,
-                    packet.headers().priority,
-                    (*skb).sk,
-                    stamps & bindings::SKBTX_ANY_TIMESTAMP,
-                )
-            }
+    pub(crate) fn outgoing(&self, session: usize, alone: bool) -> Outgoing {
+        let notes = self.control();
+        let skb = self.raw();
+        // SAFETY: The packet is valid, and so is its shared information.
+        let (len, socket, stamps, plain) = unsafe {
+            (
+                (*skb).len,
+                (*skb).sk.addr(),
+                u32::from((*shared_info(skb)).tx_flags),
+                bindings::wg_skb_frags_readable(skb) && bindings::wg_skb_owner_is_sender(skb),
+            )
         };
-        let kind = (kind(self), kind(other));
-        // SAFETY: Both are valid.
-        let readable = || unsafe {
-            bindings::wg_skb_frags_readable(self.raw())
-                && bindings::wg_skb_frags_readable(other.raw())
-                && bindings::wg_skb_owner_is_sender(self.raw())
-                && bindings::wg_skb_owner_is_sender(other.raw())
-        };
-        kind.0 == kind.1 && kind.0 .3 == 0 && readable()
+        Outgoing {
+            session,
+            alone,
+            messages: notes.segments,
+            len,
+            mtu: notes.mtu,
+            ds: notes.ds,
+            priority: self.headers().priority,
+            socket,
+            stamped: stamps & bindings::SKBTX_ANY_TIMESTAMP != 0,
+            plain,
+        }
     }
 
     /// What the packet counts for against a buffer.

@@ -74,7 +74,9 @@ impl Incoming<'_> {
         let alike = |it: &Self| (it.session, it.messages, it.ds, it.interface, it.version);
         self.messages == 1
             && alike(self) == alike(last)
-            && self.addresses().is_some_and(|mine| Some(mine) == last.addresses())
+            && self
+                .addresses()
+                .is_some_and(|mine| Some(mine) == last.addresses())
             && self.ports().is_some_and(|mine| Some(mine) == last.ports())
     }
 

@@ -30,7 +30,9 @@
 //! * [`allowed_ips`]: cryptokey routing (2).
 //! * [`gso`]: one large packet becomes the segments that it stands for.
 //! * [`gro`]: consecutive TCP packets become one.
-//! * [`inet`]: what these two know of IP, TCP and UDP headers.
+//! * [`super_packet`]: how many messages leave as one packet.
+//! * [`join`]: which packets that wait are dealt with together.
+//! * [`inet`]: what these know of IP, TCP and UDP headers.
 //!
 //! # Conventions
 //!
@@ -55,6 +57,7 @@ pub mod crypto;
 pub mod gro;
 pub mod gso;
 pub mod inet;
+pub mod join;
 pub mod message;
 pub mod noise;
 pub mod ratelimit;

@@ -19,6 +19,7 @@ use protocol::crypto::*;
 use protocol::gro::{Run, Segment};
 use protocol::gso::{Gso, Segmenter};
 use protocol::inet::{tcp_header_len, Ip, Sum};
+use protocol::join::{Incoming, Outgoing};
 use protocol::message::*;
 use protocol::noise::*;
 use protocol::ratelimit::*;
@@ -296,6 +297,9 @@ probes! {
     probe_open(to: &mut [u8], m: &[u8], nonce: u64, key: &[u8; 32]) open::<C>(to, m, nonce, key);
     probe_open_in_place(m: &mut [u8], nonce: u64, key: &[u8; 32])
         open_in_place::<C>(m, nonce, key);
+
+    probe_outgoing(one: Outgoing, other: Outgoing) one.joins(&other);
+    probe_incoming(one: Incoming<'_>, other: Incoming<'_>) one.joins(&other);
 
     probe_ip(bytes: &[u8]) (Ip::parse(bytes), tcp_header_len(bytes));
     probe_sum(sum: Sum, bytes: &[u8], number: u32)
