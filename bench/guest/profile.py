@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Keeps a module busy for bench/profile: MODULE (c or ours), LOAD (tcp, jumbo for TCP in large
-packets, link for TCP over an ordinary link, from-c for such from the C module, the size of packets, peers, which sets and removes 10,000, or load, which unloads and loads
-the module itself), and SECONDS. Tells which symbols this kernel has where."""
+packets, link for TCP over an ordinary link, from-c for such from the C module, trains for UDP in trains,
+the size of packets, peers, which sets and removes 10,000, or load, which unloads and loads the module
+itself), and SECONDS. Tells which symbols this kernel has where."""
 
 import os
 import sys
@@ -63,6 +64,8 @@ with ground.Tunnel(rows.MTUS.get(LOAD, 1420),
         found = peers()
     elif LOAD in ("tcp", "jumbo", "link", "from-c"):
         found = ground.tcp(1, "back" if LOAD == "from-c" else "forth", SECONDS)
+    elif LOAD == "trains":
+        found = ground.udp(1400, SECONDS, train=rows.TRAIN)
     else:
         found = ground.udp(int(LOAD), SECONDS)
     print("end", found, flush=True)

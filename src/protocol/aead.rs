@@ -20,10 +20,13 @@ pub const BLOCK_LEN: usize = 64;
 /// Bytes of a block of Poly1305.
 const MAC_BLOCK_LEN: usize = 16;
 
+/// Bytes of as many blocks as the widest implementations compute at once. They take
+/// more than half as long for a single one.
+const WIDE: usize = 8 * BLOCK_LEN;
+
 /// Bytes at the front of a text that are encrypted or decrypted together with the
-/// authenticator's key, at most. With its block these are eight blocks, as many as
-/// the widest implementations compute at once.
-const MAX_START: usize = 7 * BLOCK_LEN;
+/// authenticator's key, at most. Its block comes before them.
+const MAX_START: usize = WIDE - BLOCK_LEN;
 
 /// ChaCha20 (RFC 8439, section 2.4).
 pub trait Stream {
@@ -97,14 +100,15 @@ pub fn seal<P: Parts>(
 }
 
 /// What of a text of `len` bytes is encrypted from elsewhere where `written..end` of
-/// it is: whole blocks, and the text's last. It begins where what is encrypted
-/// together with the key ends, also where it is empty.
+/// it is: as many blocks as are computed at once, or up to the text's end. It begins
+/// where what is encrypted together with the key ends, also where it is empty.
 #[inline]
 fn encrypted_from_elsewhere(len: usize, written: usize, end: usize) -> Range<usize> {
     let start = len.min(MAX_START);
     let end = match end == len {
         true => end,
-        false => end & !(BLOCK_LEN - 1),
+        // From the start on, which is a block short of being wide.
+        false => (end.saturating_add(BLOCK_LEN) & !(WIDE - 1)).saturating_sub(BLOCK_LEN),
     };
     match written <= start && start < end {
         true => start..end,
@@ -157,7 +161,7 @@ pub fn open_in_place<P: Parts>(message: &mut [u8], nonce: u64, key: &[u8; 32]) -
 /// Room for block 0 of the key stream, which the authenticator's key is in, and for
 /// the first blocks of a text. The former is wiped when this is dropped.
 struct Start<P: Parts> {
-    bytes: [u8; BLOCK_LEN + MAX_START],
+    bytes: [u8; WIDE],
     text_len: usize,
     _parts: PhantomData<fn() -> P>,
 }
@@ -166,7 +170,7 @@ impl<P: Parts> Start<P> {
     #[inline]
     const fn new() -> Self {
         Start {
-            bytes: [0; BLOCK_LEN + MAX_START],
+            bytes: [0; WIDE],
             text_len: 0,
             _parts: PhantomData,
         }
