@@ -113,4 +113,32 @@ exclusion() { # RELEASE
 check "DKMS leaves out a kernel that it cannot be built for" eval '[[ ! 7.3.4-test =~ $(exclusion 7.3.4-test) ]]'
 check "and reads the rest without one" eval '[ "$(exclusion "")" = all ]'
 
+# --- what is said when a module is built ------------------------------------------------
+
+mkdir "$dir/update"
+cp tools/dkms/update "$dir/update/"
+echo 1 >"$dir/update/version"
+printf '#!/bin/sh\necho "parts=x"\n' >"$dir/update/can-build"
+printf '#!/bin/sh\n[ "$1" != install ] || exit "${DKMS_EXIT:-0}"\n' >"$dir/bin/dkms"
+printf '#!/bin/sh\necho "$2 is ${MOK:-not} enrolled"\n' >"$dir/bin/mokutil"
+chmod +x "$dir/update/can-build" "$dir/bin/dkms" "$dir/bin/mokutil"
+echo N >"$dir/enforced"
+echo '[none] integrity confidentiality' >"$dir/lockdown"
+update() {
+	env PATH="$dir/bin:$PATH" WIREGUARD_RS_STATE="$dir/state" WIREGUARD_RS_ENFORCED="$dir/enforced" \
+		WIREGUARD_RS_LOCKDOWN="$dir/lockdown" WIREGUARD_RS_KEY=/key.pub "$dir/update/update" 7.3.4-test
+}
+[ -e /etc/dkms/no-autoinstall ] || {
+	check "a module that is built is told of" eval 'update | grep -q "7.3.4-test: the module is installed"'
+	check "nothing about keys where no signature is asked for" eval '! update | grep -q enrol'
+	echo 'none [integrity] confidentiality' >"$dir/lockdown"
+	check "what to enrol in a kernel that is locked down" eval 'update | grep -q "mokutil --import /key.pub"'
+	check "nothing once that is enrolled" eval 'export MOK=already; ! update | grep -q enrol'
+	echo none >"$dir/lockdown"
+	echo Y >"$dir/enforced"
+	check "what to enrol with module.sig_enforce=1" eval 'update | grep -q "mokutil --import /key.pub"'
+	check "a build that fails ends well" eval 'export DKMS_EXIT=10; update && grep -q "build for 7.3.4-test failed" "$dir/state/7.3.4-test"'
+	check "and is no reason to enrol a key" eval 'export DKMS_EXIT=10; ! update | grep -q enrol'
+}
+
 [ $failed -eq 0 ]
