@@ -46,11 +46,16 @@ proxies() {
 	done
 }
 
+# apt_settings : how apt here reaches the mirror (proxies, certificates), and whether it takes lists
+# that have expired, as those of a mirror that stands still.
+apt_settings() {
+	apt-config dump 2>/dev/null | grep -E '^Acquire::((https?|ftp)::[^ ]|Check-(Valid-Until|Date) )' || :
+}
+
 # Read after what the root was made with.
 # apt_as_here DIR : have the apt of a root folder reach the network as that of this machine does now.
 apt_as_here() {
-	apt-config dump 2>/dev/null | grep -E '^Acquire::(https?|ftp)::[^ ]' |
-		"${as_root[@]}" tee "$1/etc/apt/apt.conf.d/zz-host" >/dev/null || :
+	apt_settings | "${as_root[@]}" tee "$1/etc/apt/apt.conf.d/zz-host" >/dev/null
 }
 
 # Ends if there is not that much room for what is about to be made.

@@ -213,8 +213,7 @@ new_root() {
 	shift 2
 	mapfile -t sources < <(sources_of "$suite")
 	[ ${#sources[@]} -gt 0 ] || exit 1
-	# How apt reaches the mirror (proxies, certificates) holds in there too.
-	apt-config dump 2>/dev/null | grep -E '^Acquire::(https?|ftp)::[^ ]' >"$conf" || :
+	apt_settings >"$conf"
 	"${as_root[@]}" rm -rf "$dir.new"
 	local args=(--variant=minbase --aptopt="$conf" --include="$packages"
 		--aptopt='APT::Install-Recommends "false"'

@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# booted.sh [enforced] : in a machine that was booted from a root folder in which the packages are
+# installed (tests/packages/run): the module and the tools are those of the packages, and the demo's
+# story works with them. With "enforced" the kernel wants signatures of modules and does not know
+# DKMS's key: the module is refused, and nothing of it is left.
+
+set -u
+n=0
+failed=0
+check() { # DESCRIPTION COMMAND…
+	local what=$1 said
+	shift
+	n=$((n + 1))
+	if said=$("$@" 2>&1); then
+		echo "ok $n $what"
+	else
+		echo "not ok $n $what"
+		printf '%s\n' "$said" | sed 's/^/#   /'
+		failed=$((failed + 1))
+	fi
+}
+release=$(uname -r)
+as_alice() {
+	setpriv --reuid alice --regid alice --clear-groups --inh-caps=-all --bounding-set=-all \
+		env -i HOME=/tmp/alice USER=alice PATH=/usr/bin:/bin:/usr/sbin:/sbin "$@"
+}
+# The story, told with what is installed.
+story() {
+	local said
+	said=$(bash /wg/tools/demo/demo.sh 2>&1)
+	local status=$?
+	echo "$said"
+	[ $status -eq 0 ] && grep -q 'the file has arrived unharmed' <<<"$said" &&
+		grep -q 'transit netns: nsid 0 (the one of process 1)' <<<"$said" &&
+		grep -q 'The kernel says: needs CAP_NET_ADMIN over the transit netns' <<<"$said"
+}
+
+check "DKMS's module is there for $release" eval "modinfo -n wireguard | grep '/$release/updates/dkms/'"
+check "signed by its key" eval 'modinfo -F signer wireguard | grep -i dkms'
+if [ "${1:-}" = enforced ]; then
+	check "the module is refused, for its key" eval 'said=$(modprobe wireguard 2>&1); [ $? -ne 0 ] && echo "$said" &&
+		echo "$said" | grep -q "Key was rejected by service"'
+	check "the log says that its key is not known" eval 'dmesg | grep "Loading of module with unavailable key is rejected"'
+	check "nothing of it is left" eval '[ ! -d /sys/module/wireguard ] && ! ip link add wg0 type wireguard'
+else
+	check "adding a link loads a module" ip link add wg0 type wireguard
+	check "it is the one that DKMS built" eval '[ "$(cat /sys/module/wireguard/version)" = "$(modinfo -F version wireguard)" ] &&
+		grep "^1.0.0+rs" /sys/module/wireguard/version'
+	check "the device goes" ip link del wg0
+	check "wg is of the package" eval 'dpkg -S "$(readlink -f "$(command -v wg)")" | grep wireguard-rs-tools'
+	useradd --create-home --uid 1000 --shell /bin/bash alice
+	check "the demo's story works" story
+	check "wg-rootless gives a command a tunnel" eval 'as_alice wg-rootless /tmp/alice/wg0.conf ip -brief address | grep "^wg0.*10.9.0.2/24"'
+fi
+
+[ $failed -eq 0 ]
