@@ -45,8 +45,10 @@ PYTHON = {suite: glob.glob(f"tests/guest/{suite.replace('-', '_')}.py")
 # A scenario is marked as one, by `scenario` or what calls that.
 SCENARIOS = {suite: names(paths, r"^@(?:scenario|with_\w+)\n(?:@.*\n)*def (\w+)")
              for suite, paths in PYTHON.items()}
+# Two that are marked by nothing: both modules in turn, and what is sent in trains once more, one by one.
+SCENARIOS["gso"] |= {"wire"} | {f"singly_{name}" for name in SCENARIOS["gso"]}
 # Pages also name what scenarios have in common.
-FUNCTIONS = {suite: names(paths, r"^ *def (\w+)") for suite, paths in PYTHON.items()}
+FUNCTIONS = {suite: names(paths, r"^ *def (\w+)") | SCENARIOS[suite] for suite, paths in PYTHON.items()}
 JUDGEMENT = names(["tests/judgement.rs", *glob.glob("tests/judgement/*.rs")], r"^fn (\w+)\(")
 MUTANTS = {os.path.basename(path)[:-6] for path in glob.glob("tests/mutants/*.patch")}
 TARGETS = names(["Makefile"], r"^([a-z-]+):")

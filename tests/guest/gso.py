@@ -24,6 +24,7 @@ if sys.argv[1:2] == ["wire"]:
 # In this order.
 import hostile  # noqa: E402, F401
 import singly  # noqa: E402, F401
+import drawn  # noqa: E402, F401
 import streams  # noqa: E402, F401
 import floods  # noqa: E402, F401
 

@@ -8,6 +8,7 @@ import socket
 import struct
 
 import house
+import memory
 import netlink as nl
 import packets
 import world
@@ -17,43 +18,15 @@ from noise import public_key
 from tap import check, scenario
 from world import sh
 
-MIB = 1 << 20
 # Datagrams of a train, and trains of a flood: what is lost of them is far more than what caches keep.
 DATAGRAMS, TRAINS = 40, 120
 SIZE = 1392
 SIOCOUTQ = 0x5411
 
 
-def pages_of(protocol):
-    """What the sockets of all netns hold, in pages."""
-    with open("/proc/net/sockstat", encoding="ascii") as file:
-        for line in file:
-            words = line.split()
-            if words[0] == f"{protocol}:":
-                return int(words[words.index("mem") + 1])
-    return 0
-
-
-def kernel_memory():
-    """What the kernel has for itself: slabs that do not shrink, and what is nobody's."""
-    return world.meminfo("SUnreclaim") - world.meminfo("MemFree") - world.meminfo("Cached") \
-        - world.meminfo("AnonPages")
-
-
 def is_back(what, flood):
-    """Lets a flood go on, and once more if there is less memory after it: caches fill once, but what is
-    lost is lost each time."""
-    lost = DATAGRAMS * TRAINS * SIZE
-    for _ in range(5):
-        before, pages = kernel_memory(), pages_of("UDP")
-        flood()
-        good = world.until(lambda: kernel_memory() < before + lost // 2
-                           and pages_of("UDP") <= pages + 64, 3, 0.1)
-        if good:
-            break
-    check(good, f"memory is back after a flood of trains {what}",
-          f"{(kernel_memory() - before) / MIB:.1f} MiB more, of {lost / MIB:.1f} that were sent",
-          f"UDP has {pages_of('UDP')} pages, and had {pages}")
+    """Whether memory is, after a flood of trains."""
+    memory.is_back(f"a flood of trains {what}", flood, DATAGRAMS * TRAINS * SIZE)
 
 
 @scenario

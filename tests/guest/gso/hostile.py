@@ -4,6 +4,7 @@
 import contextlib
 import os
 import random
+import socket
 import struct
 
 import house
@@ -13,6 +14,7 @@ import world
 from house import HERE, PEER
 from noise import UDP_SEGMENT
 from tap import check, scenario
+from world import inside
 
 
 @contextlib.contextmanager
@@ -198,6 +200,28 @@ def foreign():
               "and that is answered")
         inbox.close()
     nl.wg_set("wg0", peers=[nl.peer(house.public_key(second), flags=1)]).or_raise()
+
+
+@scenario
+def wrong_checksum():
+    """What has a wrong UDP checksum is no message, as authentic as it is"""
+    with talk() as (peer, inbox), inside("far"), \
+            socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+        here, there = house.CABLE[4]
+
+        def send(message, wrong):
+            packet = packets.udp(there, here, message, ports=(peer.sock.getsockname()[1], house.PORT))
+            if wrong:
+                packet = packet[:26] + bytes([packet[26] ^ 0x55]) + packet[27:]
+            raw.sendto(packet, (here, 0))
+        messages = train(peer, range(20))
+        for number, message in enumerate(messages):
+            send(message, number % 2)
+        arrives(peer, inbox, "all others arrive where every other is one with a wrong checksum",
+                list(range(0, 20, 2)))
+        for message in messages:
+            send(message, False)
+        arrives(peer, inbox, "and with the right one they do", list(range(1, 20, 2)))
 
 
 @scenario

@@ -22,6 +22,8 @@ PORT = 5000
 HERE, PEER = "192.168.77.1", "192.168.77.2"
 HERE6, PEER6 = "fd77::1", "fd77::2"
 BEHIND, BEHIND6 = "192.168.78.5", "fd78::5"
+# Who sends by a device without a tunnel.
+SENDER, SENDER6 = "192.168.90.7", "fd90::7"
 # Numbers of datagrams from here on say that what came before is all there is.
 ENDS = 1 << 31
 CABLE = {4: ("10.9.0.1", "10.9.0.2"), 6: ("fd09::1", "fd09::2")}

@@ -27,13 +27,13 @@ def pseudo(source, target, protocol, size):
     return source + target + struct.pack(">IHBB", size, 0, 0, protocol)
 
 
-def ip(source, target, protocol, body, ident=0, tos=0, ttl=64, flow=0):
-    """An IP packet: with DF, if it is one of IPv4."""
+def ip(source, target, protocol, body, ident=0, tos=0, ttl=64, flow=0, fragment=0x4000):
+    """An IP packet: with DF, if it is one of IPv4 and nothing else is wanted."""
     source, target = (ipaddress.ip_address(text).packed for text in (source, target))
     if len(source) == 16:
         return struct.pack(">IHBB", 6 << 28 | tos << 20 | flow, len(body), protocol, ttl) \
             + source + target + body
-    header = struct.pack(">BBHHHBBH", 0x45, tos, 20 + len(body), ident & 0xffff, 0x4000, ttl,
+    header = struct.pack(">BBHHHBBH", 0x45, tos, 20 + len(body), ident & 0xffff, fragment, ttl,
                          protocol, 0) + source + target
     return header[:10] + struct.pack(">H", ~folded(header) & 0xffff) + header[12:] + body
 
@@ -80,6 +80,14 @@ def udp(source, target, payload, ports=(40000, 7777), **words):
     """An IP packet with a UDP datagram."""
     body = struct.pack(">HHHH", *ports, 8 + len(payload), 0) + payload
     return ip(source, target, 17, _with_sum(source, target, 17, body, 6), **words)
+
+
+def forwarded(packet):
+    """A packet as a router passes it on."""
+    if packet[0] >> 4 == 6:
+        return packet[:7] + bytes([packet[7] - 1]) + packet[8:]
+    packet = packet[:8] + bytes([packet[8] - 1, packet[9], 0, 0]) + packet[12:]
+    return packet[:10] + struct.pack(">H", ~folded(packet[:20]) & 0xffff) + packet[12:]
 
 
 class Seen(NamedTuple):

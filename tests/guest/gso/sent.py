@@ -12,9 +12,10 @@ import os
 import socket
 import struct
 
+import drawn
 import house
 import packets
-from house import BEHIND, BEHIND6
+from house import BEHIND, BEHIND6, SENDER, SENDER6
 from packets import CWR, ECE, FIN, PSH
 from tap import check, note
 from world import sh
@@ -24,8 +25,9 @@ SOFTWARE, STACK, WHOLE = "cut and summed by the stack", "cut by the stack", "who
 # The kinds of packets that are sent in every way.
 SOME = ("TCP with timestamps", "TCP over IPv6", "UDP_SEGMENT", "one by one")
 # Kinds whose flow changes after every three packets.
-ALTERNATING = ("one by one, by two sockets", "one by one, to two ports")
-SENDER, SENDER6 = "192.168.90.7", "fd90::7"
+ALTERNATING = ("one by one, by two sockets", "one by one, to two ports",
+               "one by one, by two sockets of one port", "one by one, of two priorities")
+SO_REUSEPORT, SO_PRIORITY = 15, 12
 
 
 class Source:
@@ -109,12 +111,14 @@ def send_train(target, size, total):
 
 def singles():
     """Datagrams that are sent one by one: by which socket, with which DS field, how long, and to
-    which port."""
+    which port, with which priority."""
     return {"one by one": [(0, 0, 700)] * 20,
             "one by one, ECN changes": [(0, 2 * (n // 5 % 2), 700) for n in range(20)],
             "one by one, of many lengths": [(0, 0, 500 + n // 4) for n in range(24)],
             "one by one, by two sockets": [(n // 3 % 2, 0, 700) for n in range(20)],
             "one by one, to two ports": [(0, 0, 700, 7000 + n // 3 % 2) for n in range(20)],
+            "one by one, by two sockets of one port": [(n // 3 % 2 * 2, 0, 700) for n in range(20)],
+            "one by one, of two priorities": [(0, 0, 700, 7000, n // 3 % 2) for n in range(20)],
             "one by one, full ones": [(0, 0, 1392)] * 30,
             "one by one, nothing in them": [(0, 0, 0)] * 20}
 
@@ -123,17 +127,20 @@ def send_singly(datagrams):
     """Sends datagrams one by one, before the first of them is encrypted."""
     with house.one_cpu(), contextlib.ExitStack() as stack:
         socks = []
-        for port in (41001, 41002):
+        for port in (41001, 41002, 41001):
             sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            sock.setsockopt(socket.SOL_SOCKET, SO_REUSEPORT, 1)
             sock.bind(("", port))
             # With DF and not connected, so that they have no IDs.
             sock.setsockopt(socket.IPPROTO_IP, 10, 2)
             socks.append(sock)
         with house.before_all_work():
-            for number, (which, tos, size, *port) in enumerate(datagrams):
+            for number, (which, tos, size, *more) in enumerate(datagrams):
+                to, priority = (*more, *(7000, 0)[len(more):])
                 socks[which].setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
-                socks[which].sendto(packets.content(number * size, size),
-                                    (BEHIND, *(port or [7000])))
+                # That sets the priority, too.
+                socks[which].setsockopt(socket.SOL_SOCKET, SO_PRIORITY, priority)
+                socks[which].sendto(packets.content(number * size, size), (BEHIND, to))
 
 
 def describe(seen, counter, plain):
@@ -191,6 +198,9 @@ def record(path):
         with house.peer(version) as peer, house.features("out", **off) as came, \
                 house.capture("in", "far") as behind:
             found[f"the cable: {how}, IPv{version}"] = came
+            if (version, how) == (4, SOFTWARE):
+                found |= drawn.record(source, lambda *kind, behind=behind, peer=peer: observe(
+                    behind, peer, *kind)[0], peer.connect)
             for name, kind in kinds.items():
                 seen, ids, most = observe(behind, peer, *kind)
                 largest[how] = max(largest.get(how, 0), most)
@@ -216,9 +226,12 @@ def compare(intree, ours):
     for name in ALTERNATING:
         check(largest[name] == 3, f"{name}: of one flow each", largest)
     check(largest[SOFTWARE] == largest[STACK] == 1, "the cable carries none where it is not to", largest)
+    drawn.compare(theirs, own)
     inputs = streams()
     for name, seen in theirs.items():
         mine = own[name]
+        if name.startswith("drawn"):
+            continue
         if name.startswith("the cable"):
             check(seen and mine, f"the cable was set as it should be: {name}")
             continue
@@ -234,7 +247,7 @@ def compare(intree, ours):
         batch = inputs.get(name.split(", by IPv")[0])
         if batch:
             # But for the TTL that the router takes.
-            expected = [forwarded(packet) for packet in batch]
+            expected = [packets.forwarded(packet) for packet in batch]
             came = [bytes.fromhex(packet[8]) for packet in mine]
             if "in turn" in name:
                 # Each flow is in order.
@@ -243,10 +256,3 @@ def compare(intree, ours):
             came = [got[:len(packet)] for got, packet in zip(came, expected)]
             check(came == expected, f"{name}: what went in is what came out, byte for byte",
                   next(((a.hex(), b.hex()) for a, b in zip(came, expected) if a != b), len(came)))
-
-
-def forwarded(packet):
-    if packet[0] >> 4 == 6:
-        return packet[:7] + bytes([packet[7] - 1]) + packet[8:]
-    packet = packet[:8] + bytes([packet[8] - 1, packet[9], 0, 0]) + packet[12:]
-    return packet[:10] + struct.pack(">H", ~packets.folded(packet[:20]) & 0xffff) + packet[12:]
