@@ -8,6 +8,7 @@ use crate::{
     Failure,
 };
 use fastrand::Rng;
+use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
@@ -50,6 +51,24 @@ fn echo(from: Ipv4Addr, to: Ipv4Addr, payload: usize) -> Vec<u8> {
     out.resize(28 + payload, 0x5a);
     let sum = checksum(&out[20..]);
     out[22..24].copy_from_slice(&sum);
+    out
+}
+
+/// A TCP segment of a stream, without a checksum.
+fn segment(from: Ipv4Addr, to: Ipv4Addr, number: u32, payload: usize) -> Vec<u8> {
+    let total = (40 + payload) as u16;
+    let mut out = vec![0x45, 0];
+    out.extend(total.to_be_bytes());
+    out.extend((number as u16).to_be_bytes());
+    out.extend([0x40, 0, 64, 6, 0, 0]);
+    out.extend(from.octets());
+    out.extend(to.octets());
+    let sum = checksum(&out);
+    out[10..12].copy_from_slice(&sum);
+    out.extend([0x13, 0x88, 0x13, 0x89]);
+    out.extend((number * payload as u32).to_be_bytes());
+    out.extend([0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
+    out.resize(40 + payload, 0xa5);
     out
 }
 
@@ -177,6 +196,65 @@ impl Storm {
         }
     }
 
+    /// Messages that arrive as one packet: all as long, but for the last, and some of them damaged,
+    /// replaced, replayed or out of order.
+    fn train(&mut self) -> Result<(), Failure> {
+        let (from, to) = self.ends;
+        let (count, payload) = (self.rng.u32(2..44), self.rng.usize(1..1300));
+        let one_in = self.rng.u32(2..20);
+        let mut messages = Vec::new();
+        for number in 0..count {
+            let mut content = segment(from, to, number, payload);
+            if self.rng.u32(..one_in) == 0 {
+                let len = content.len();
+                content = self.content();
+                content.resize(len, 0);
+            }
+            // As an honest peer pads it.
+            content.resize(content.len().next_multiple_of(16), 0);
+            if self.rng.u32(..one_in) == 0 {
+                self.tunnel.counter += self.rng.u64(..3);
+            }
+            let Some(mut message) = self.tunnel.next_data(&content) else {
+                return Ok(());
+            };
+            if self.rng.u32(..one_in) == 0 {
+                let at = self.rng.usize(..message.len());
+                match self.rng.u32(..4) {
+                    0 => message[at] ^= 1,
+                    1 => message[self.rng.usize(..16)] = self.rng.u8(..),
+                    2 => message = self.noise(message.len()),
+                    _ => {
+                        let len = message.len();
+                        if let Some(other) = self.rng.choice(&messages) {
+                            message = Vec::clone(other);
+                        } else if let Some(other) = self.rng.choice(&self.remembered) {
+                            message = other.clone();
+                        }
+                        message.resize(len, 0);
+                    }
+                }
+            }
+            messages.push(message);
+        }
+        if self.rng.u32(..one_in) == 0 {
+            self.rng.shuffle(&mut messages);
+        }
+        let size = messages[0].len();
+        let mut all = messages.concat();
+        if self.rng.bool() {
+            all.truncate(all.len() - self.rng.usize(..size));
+        }
+        *self.sent.entry("in trains").or_default() += messages.len();
+        setsockopt(&self.tunnel.socket, UdpGsoSegment, &i32::try_from(size)?)?;
+        self.tunnel.send(&all);
+        if self.rng.bool() {
+            self.tunnel.send(&all);
+        }
+        setsockopt(&self.tunnel.socket, UdpGsoSegment, &0)?;
+        Ok(())
+    }
+
     fn replayed(&mut self) {
         if let Some(message) = self.rng.choice(&self.remembered).cloned() {
             self.send("replayed", &message);
@@ -287,7 +365,8 @@ impl Storm {
             4 | 5 => self.counters(),
             6 => self.reordered(),
             7 | 8 => self.replayed(),
-            9..13 => self.damaged(),
+            9..12 => self.damaged(),
+            12 => self.train()?,
             13 | 14 => self.garbage(),
             _ => self.handshakes()?,
         }
