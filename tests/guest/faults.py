@@ -15,17 +15,18 @@ import os
 import socket
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+ROOT = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(ROOT, "lib"), os.path.join(ROOT, "gso")]
 import actor  # noqa: E402
+import faults_trains  # noqa: E402
 import netlink as nl  # noqa: E402
 import tap  # noqa: E402
 import world  # noqa: E402
 from actor import Actor  # noqa: E402
+from injection import KINDS, left, only_below, symbols, tell  # noqa: E402
 from tap import check, scenario  # noqa: E402
 from world import inside, ping, sh  # noqa: E402
 
-DEBUGFS = "/sys/kernel/debug"
-KINDS = ("failslab", "fail_page_alloc")
 # The last is what socket() says when there is none for the inode.
 NO_MEMORY = ("ENOMEM", "ENOBUFS", "ENFILE")
 # More than any operation makes.
@@ -42,29 +43,6 @@ far_key = None
 
 
 # --- faults -------------------------------------------------------------------------
-
-def tell(kind, **settings):
-    """Sets how allocations of a kind fail."""
-    for name, value in settings.items():
-        path = f"{DEBUGFS}/{kind}/{name.replace('_', '-')}"
-        with open(path, "w", encoding="ascii") as file:
-            file.write(str(value))
-
-
-def left(kind):
-    """How many of them may fail yet."""
-    with open(f"{DEBUGFS}/{kind}/times", encoding="ascii") as file:
-        return int(file.read())
-
-
-def symbols(wanted):
-    """Addresses of the functions of which `wanted` says that they count."""
-    with open("/proc/kallsyms", encoding="ascii") as file:
-        for line in file:
-            address, kind, name, *module = line.split()
-            if kind in "tT" and wanted(name, module):
-                yield int(address, 16)
-
 
 def only_function(name):
     """Those below a function of the kernel's, which is no longer than a page."""
@@ -83,18 +61,6 @@ def only_module():
                  if address >= start]
         text_size = max(found) + 0x4000 - start
     only_below(start, start + text_size)
-
-
-def only_below(start, end):
-    """Has allocations count that are made below functions between these addresses."""
-    for kind in KINDS:
-        tell(kind, verbose=0, task_filter="N", stacktrace_depth=32, probability=0, times=-1,
-             require_start=hex(start), require_end=hex(end))
-        for name in ("ignore-gfp-wait", "ignore-gfp-highmem", "min-order"):
-            path = f"{DEBUGFS}/{kind}/{name}"
-            if os.path.exists(path):
-                with open(path, "w", encoding="ascii") as file:
-                    file.write("0" if name == "min-order" else "N")
 
 
 def attempt(number, function, *args, **kwargs):
@@ -454,6 +420,20 @@ def handshakes():
         tell(kind, probability=0)
     check(failed > 20, f"{failed} allocations fail")
     check(world.until(pings, 30), "one allocation in five fails, and afterwards all is well")
+
+
+@scenario
+def trains_out():
+    """UDP GSO packets that leave, and packets that are encrypted together"""
+    device()
+    faults_trains.fail_each(faults_trains.OUT, her_net, "192.168.77.1", "far", "192.168.77.2", far_key)
+
+
+@scenario
+def trains_in():
+    """UDP GSO packets that come in, merged segments, and packets that are decrypted together"""
+    device()
+    faults_trains.fail_each(faults_trains.IN, her_net, "192.168.77.1", "far", "192.168.77.2", far_key)
 
 
 def reliable_memory():

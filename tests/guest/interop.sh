@@ -94,12 +94,12 @@ them() { ip netns exec "them-$t" "$@"; }
 our_port=1000 their_port=2000
 
 # Counts what goes over the cable, by the first byte of a message, its length
-# and, of initiations, whether the last 16 bytes say something. Floods (see
-# cookie) do not count.
+# and, of initiations, whether the last 16 bytes say something; and UDP GSO packets,
+# which are longer than the cable takes. Floods (see cookie) do not count.
 count_messages() { # to a file for nft
 	local hook dev name
 	echo "table inet seen {"
-	for name in {initiation,mac2,response,cookie,keepalive}_{in,out}; do
+	for name in {initiation,mac2,response,cookie,keepalive,train}_{in,out}; do
 		echo "counter $name { }"
 	done
 	for hook in in out; do
@@ -115,6 +115,7 @@ count_messages() { # to a file for nft
 				udp length 100 @th,64,8 2 counter name response_$hook
 				udp length 72 @th,64,8 3 counter name cookie_$hook
 				udp length 40 @th,64,8 4 counter name keepalive_$hook
+				udp length > 2000 counter name train_$hook
 			}
 		END
 	done
@@ -269,6 +270,11 @@ traffic() {
 	check "1 MB from them to us, IPv4" carry them 4
 	check "1 MB from us to them, IPv6" carry us 6
 	check "1 MB from them to us, IPv6" carry them 6
+	# The in-tree module sends none, and neither does boringtun.
+	[ "${MODULE:-ours}" != ours ] ||
+		check "we sent UDP GSO packets" at_least 1 us train_out
+	[ "${t%%-*}" != go ] ||
+		check "they sent UDP GSO packets" at_least 1 us train_in
 }
 
 # --- a: over IPv4 --------------------------------------------------------------------
