@@ -251,11 +251,12 @@ impl Run {
             Version::V6 => same(network, own_network, &SAME_IPV6)?.then_some(false),
             Version::V4 if !same(network, own_network, &SAME_IPV4)? => None,
             Version::V4 => {
-                let id = |network| Some((word(network, 4)? >> 16) as u16);
-                let ahead = id(network)?.wrapping_sub(id(own_network)?);
-                // The second packet decides.
+                let (next, own) = (word(network, 4)?, word(own_network, 4)?);
+                let ahead = ((next >> 16) as u16).wrapping_sub((own >> 16) as u16);
+                // The second packet decides. The stack's GRO may join runs, and then does not know of
+                // their IDs, which must not change where routers cut packets.
                 let fixed_id = match self.segments {
-                    1 => ahead == 0,
+                    1 => ahead == 0 && own & u32::from(DONT_FRAGMENT) != 0,
                     _ => self.fixed_id,
                 };
                 (ahead == if fixed_id { 0 } else { self.segments }).then_some(fixed_id)

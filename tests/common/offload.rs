@@ -609,7 +609,10 @@ pub fn model_of_merging(packets: &[Vec<u8>], max_size: u32) -> Vec<Delivered> {
         if let Some(p) = &mut held {
             let first = &p.first;
             let ahead = packet.id.wrapping_sub(first.id);
-            let fixed_id = if p.count == 1 { ahead == 0 } else { p.fixed_id };
+            let fixed_id = match p.count {
+                1 => ahead == 0 && first.fragment & 0x4000 != 0,
+                _ => p.fixed_id,
+            };
             // Field by field, that those that may differ are the first's.
             let alike = Packet {
                 id: first.id,
