@@ -2,7 +2,7 @@
 """Packets that are drawn at random, and what becomes of them: next to what the kernel's own segmentation
 and GRO make of the same ones.
 
-SEED repeats a run, SERIES is how many series of packets there are each way.
+SEED chooses others than those of each run, SERIES is how many series of packets there are each way.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from packets import ACK, CWR, ECE, FIN, PSH
 from tap import check, note, scenario, skip
 from world import debugs
 
-SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
+SEED = int(os.environ.get("SEED") or 1)
 SERIES = int(os.environ.get("SERIES") or 40)
 SYN, RST, URG = 0x02, 0x04, 0x20
 # What fits through the tunnel in one piece.
