@@ -171,8 +171,11 @@ const KEY: [u8; 32] = *b"a key of thirty-two bytes, or so";
 
 const NONCE: u64 = 0x0102_0304_0506_0708;
 
+/// All up to some, and for Miri, which is slow, some of them.
 fn lengths() -> impl Iterator<Item = usize> {
-    (0..1600).step_by(if cfg!(miri) { 97 } else { 1 })
+    const SOME: [usize; 4] = [0, 65, 449, 1000];
+    let all = if cfg!(miri) { 0..0 } else { 0..1600 };
+    all.chain(SOME)
 }
 
 #[test]
@@ -192,7 +195,8 @@ fn sealed_from_elsewhere() {
         let (text, padding) = (text(len), len % 17);
         let expected = sealed(&text, NONCE, &KEY);
         // Headers of TCP over IPv4 and IPv6, and those of each length that is at an edge.
-        for written in [0, 20, 40, 52, 63, 64, 65, 72, 120, 447, 448, 449, 512, len] {
+        let written = [0, 52, 449, len, 20, 40, 63, 64, 65, 72, 120, 447, 448, 512];
+        for written in written.into_iter().take(if cfg!(miri) { 4 } else { 14 }) {
             for end in [len, len.saturating_sub(padding)] {
                 if written <= end {
                     assert_eq!(
@@ -223,9 +227,10 @@ fn opened_as_in_one_piece() {
 
 #[test]
 fn forgeries_leave_nothing() {
-    for len in [0, 1, 16, 63, 64, 65, 447, 448, 449, 1420] {
+    let lengths = [0, 65, 449, 1, 16, 63, 64, 447, 448, 1420];
+    for len in lengths.into_iter().take(if cfg!(miri) { 3 } else { 10 }) {
         let sealed = sealed(&text(len), NONCE, &KEY);
-        let step = if cfg!(miri) { 97 } else { 1 };
+        let step = if cfg!(miri) { 200 } else { 1 };
         for at in (0..sealed.len()).step_by(step).chain([sealed.len() - 1]) {
             let mut forged = sealed.clone();
             forged[at] ^= 0x80;
@@ -306,7 +311,7 @@ proptest! {
 
     #[test]
     fn whatever_is_sealed_is_opened(
-        len in 0usize..10_000,
+        len in 0..if cfg!(miri) { 600 } else { 10_000usize },
         parts in any::<[u16; 2]>(),
         nonce in any::<u64>(),
         key in any::<[u8; 32]>(),

@@ -36,6 +36,15 @@ def memory(*cgroups):
     return found
 
 
+def settled(wanted, *cgroups):
+    """The same, as soon as it is as wanted: on a busy machine it takes longer to be added up."""
+    for _ in range(15):
+        found = memory(*cgroups)
+        if wanted(*found):
+            break
+    return found
+
+
 _many = []
 
 
@@ -71,14 +80,16 @@ def charged():
         before = memory(plain, bought)
         her.program(open_many, 2 * DEVICES)
         answers = her.owner(buy_many, DEVICES)
-        after = memory(plain, bought)
+        least = 2 * DEVICES * 1000
+        after = settled(lambda own, of_bought: own - before[0] > least
+                        and of_bought - before[1] > (own - before[0]) * 0.7, plain, bought)
         check(set(answers) == {"OK"}, f"{DEVICES} devices get their sockets", answers)
         cost, cost_of_bought = (now - then for now, then in zip(after, before))
         note(f"{2 * DEVICES} sockets of hers cost {cost} bytes, those of {DEVICES} devices "
              f"{cost_of_bought}")
-        check(cost > 2 * DEVICES * 1000, "what her own sockets cost is told", cost)
+        check(cost > least, "what her own sockets cost is told", cost)
         check(cost_of_bought > cost * 0.7, "bought ones cost her as much", cost, cost_of_bought)
-    left = memory(bought)[0] - before[1]
+    left = settled(lambda now: now - before[1] < cost // 4, bought)[0] - before[1]
     check(left < cost // 4, "and nothing when they have gone", before, left)
 
 
