@@ -4,7 +4,11 @@
 
 mod common;
 
-use common::{rounds, Host};
+use common::{
+    rounds,
+    spy::{Spy, WIPED},
+    Host,
+};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use wireguard_protocol::protocol::aead::{
@@ -14,17 +18,13 @@ use wireguard_protocol::protocol::crypto::Crypto;
 
 const TAG_LEN: usize = 16;
 
-/// The primitives on the host, and what was asked of them.
-enum Watched {}
-
 thread_local! {
     /// Lengths of the calls for a part of the key stream.
     static CALLS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
-    /// What was in memory just before it was wiped.
-    static WIPED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-struct ChaCha20(chacha20::ChaCha20);
+/// The cipher on the host, which notes how it is called.
+pub struct ChaCha20(chacha20::ChaCha20);
 
 fn chacha20(key: &[u8; 32], nonce: u64) -> chacha20::ChaCha20 {
     use chacha20::cipher::KeyIvInit;
@@ -54,7 +54,8 @@ impl Stream for ChaCha20 {
     }
 }
 
-struct Poly1305 {
+/// The authenticator on the host.
+pub struct Poly1305 {
     state: poly1305::Poly1305,
     taken: Vec<u8>,
 }
@@ -77,66 +78,7 @@ impl Authenticator for Poly1305 {
     }
 }
 
-impl Crypto for Watched {
-    fn hash(out: &mut [u8; 32], parts: &[&[u8]]) {
-        Host::hash(out, parts);
-    }
-
-    fn mac(out: &mut [u8; 16], key: &[u8], parts: &[&[u8]]) {
-        Host::mac(out, key, parts);
-    }
-
-    fn aead_seal(dst: &mut [u8], src: &[u8], aad: &[u8], nonce: u64, key: &[u8; 32]) -> bool {
-        Host::aead_seal(dst, src, aad, nonce, key)
-    }
-
-    fn aead_open(dst: &mut [u8], src: &[u8], aad: &[u8], nonce: u64, key: &[u8; 32]) -> bool {
-        Host::aead_open(dst, src, aad, nonce, key)
-    }
-
-    fn xaead_seal(
-        dst: &mut [u8],
-        src: &[u8],
-        aad: &[u8],
-        nonce: &[u8; 24],
-        key: &[u8; 32],
-    ) -> bool {
-        Host::xaead_seal(dst, src, aad, nonce, key)
-    }
-
-    fn xaead_open(
-        dst: &mut [u8],
-        src: &[u8],
-        aad: &[u8],
-        nonce: &[u8; 24],
-        key: &[u8; 32],
-    ) -> bool {
-        Host::xaead_open(dst, src, aad, nonce, key)
-    }
-
-    fn x25519(out: &mut [u8; 32], secret: &[u8; 32], public: &[u8; 32]) -> bool {
-        Host::x25519(out, secret, public)
-    }
-
-    fn x25519_public(out: &mut [u8; 32], secret: &[u8; 32]) -> bool {
-        Host::x25519_public(out, secret)
-    }
-
-    fn random(out: &mut [u8]) {
-        Host::random(out);
-    }
-
-    fn equal(a: &[u8], b: &[u8]) -> bool {
-        Host::equal(a, b)
-    }
-
-    fn wipe(bytes: &mut [u8]) {
-        WIPED.with_borrow_mut(|wiped| wiped.push(bytes.to_vec()));
-        Host::wipe(bytes);
-    }
-}
-
-impl Parts for Watched {
+impl Parts for Spy {
     type Stream = ChaCha20;
     type Authenticator = Poly1305;
 }
@@ -157,7 +99,7 @@ fn seal_parts(text: &[u8], written: usize, end: usize, nonce: u64, key: &[u8; 32
     message.extend([0xee; TAG_LEN]);
     message[written..end].fill(0xdd);
     CALLS.with_borrow_mut(Vec::clear);
-    seal::<Watched>(&mut message, written, &text[written..end], nonce, key).unwrap();
+    seal::<Spy>(&mut message, written, &text[written..end], nonce, key).unwrap();
     // All calls but the last are for whole blocks.
     CALLS.with_borrow(|calls| {
         let used: Vec<_> = calls.iter().filter(|&&len| len != 0).collect();
@@ -216,11 +158,11 @@ fn opened_as_in_one_piece() {
         let text = text(len);
         let sealed = sealed(&text, NONCE, &KEY);
         let mut to = vec![0xcc; len + 3];
-        assert!(open::<Watched>(&mut to, &sealed, NONCE, &KEY));
+        assert!(open::<Spy>(&mut to, &sealed, NONCE, &KEY));
         assert_eq!(to[..len], text);
         assert_eq!(to[len..], [0xcc; 3]);
         let mut to = sealed.clone();
-        assert!(open_in_place::<Watched>(&mut to, NONCE, &KEY));
+        assert!(open_in_place::<Spy>(&mut to, NONCE, &KEY));
         assert_eq!(to[..len], text);
     }
 }
@@ -235,15 +177,15 @@ fn forgeries_leave_nothing() {
             let mut forged = sealed.clone();
             forged[at] ^= 0x80;
             let mut to = vec![0xcc; len];
-            assert!(!open::<Watched>(&mut to, &forged, NONCE, &KEY));
+            assert!(!open::<Spy>(&mut to, &forged, NONCE, &KEY));
             assert!(to.iter().all(|&byte| byte == 0xcc));
             let mut to = forged.clone();
-            assert!(!open_in_place::<Watched>(&mut to, NONCE, &KEY));
+            assert!(!open_in_place::<Spy>(&mut to, NONCE, &KEY));
             assert_eq!(to, forged);
         }
         let mut to = vec![0; len];
-        assert!(!open::<Watched>(&mut to, &sealed, NONCE + 1, &KEY));
-        assert!(!open::<Watched>(&mut to, &sealed, NONCE, &[0; 32]));
+        assert!(!open::<Spy>(&mut to, &sealed, NONCE + 1, &KEY));
+        assert!(!open::<Spy>(&mut to, &sealed, NONCE, &[0; 32]));
     }
 }
 
@@ -251,20 +193,20 @@ fn forgeries_leave_nothing() {
 fn lengths_that_do_not_fit() {
     for len in 0..TAG_LEN {
         let mut message = vec![0xcc; len];
-        assert!(seal::<Watched>(&mut message, 0, &[], NONCE, &KEY).is_none());
-        assert!(!open_in_place::<Watched>(&mut message, NONCE, &KEY));
-        assert!(!open::<Watched>(&mut [0; 64], &message, NONCE, &KEY));
+        assert!(seal::<Spy>(&mut message, 0, &[], NONCE, &KEY).is_none());
+        assert!(!open_in_place::<Spy>(&mut message, NONCE, &KEY));
+        assert!(!open::<Spy>(&mut [0; 64], &message, NONCE, &KEY));
         assert_eq!(message, vec![0xcc; len]);
     }
     let mut message = [0xcc; 1000];
     for (written, len) in [(0, 985), (500, 485), (985, 0), (usize::MAX, 1), (1, 1000)] {
         let from = vec![0; len];
-        assert!(seal::<Watched>(&mut message, written, &from, NONCE, &KEY).is_none());
+        assert!(seal::<Spy>(&mut message, written, &from, NONCE, &KEY).is_none());
         assert_eq!(message, [0xcc; 1000]);
     }
     let sealed = sealed(&text(100), NONCE, &KEY);
     let mut to = [0xcc; 99];
-    assert!(!open::<Watched>(&mut to, &sealed, NONCE, &KEY));
+    assert!(!open::<Spy>(&mut to, &sealed, NONCE, &KEY));
     assert_eq!(to, [0xcc; 99]);
 }
 
@@ -283,14 +225,14 @@ fn the_keys_are_wiped() {
     forged[0] ^= 1;
     for sealed in [&sealed, &forged] {
         assert!(wiped(&|| {
-            let _ = open::<Watched>(&mut [0; 100], sealed, NONCE, &KEY);
+            let _ = open::<Spy>(&mut [0; 100], sealed, NONCE, &KEY);
         }));
         assert!(wiped(&|| {
-            let _ = open_in_place::<Watched>(&mut sealed.clone(), NONCE, &KEY);
+            let _ = open_in_place::<Spy>(&mut sealed.clone(), NONCE, &KEY);
         }));
     }
     assert!(wiped(&|| {
-        let _ = seal::<Watched>(&mut sealed.clone(), 0, &[], NONCE, &KEY);
+        let _ = seal::<Spy>(&mut sealed.clone(), 0, &[], NONCE, &KEY);
     }));
     // The tag that would have been right.
     let mut right = [0; TAG_LEN];
@@ -298,7 +240,7 @@ fn the_keys_are_wiped() {
     let mut forged = sealed.clone();
     forged[110] ^= 1;
     WIPED.with_borrow_mut(Vec::clear);
-    assert!(!open::<Watched>(&mut [0; 100], &forged, NONCE, &KEY));
+    assert!(!open::<Spy>(&mut [0; 100], &forged, NONCE, &KEY));
     WIPED.with_borrow(|wiped| assert!(wiped.contains(&right.to_vec())));
 }
 
@@ -322,7 +264,7 @@ proptest! {
         let message = seal_parts(&text, parts[0], parts[1], nonce, &key);
         prop_assert_eq!(&message, &sealed(&text, nonce, &key));
         let mut to = vec![0; len];
-        prop_assert!(open::<Watched>(&mut to, &message, nonce, &key));
+        prop_assert!(open::<Spy>(&mut to, &message, nonce, &key));
         prop_assert_eq!(to, text);
     }
 }

@@ -10,6 +10,7 @@ pub mod offload;
 pub mod reference;
 pub mod rules;
 pub mod simulation;
+pub mod spy;
 pub mod trie;
 pub mod window;
 
