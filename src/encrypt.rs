@@ -143,6 +143,7 @@ fn seal_all(batches: &mut [Option<InFlight<Encrypt>>], pages: &mut PageFrag) -> 
                 let (plain, padding) = message
                     .get_mut(DATA_HEADER_LEN..size.checked_sub(TAG_LEN)?)?
                     .split_at_mut_checked(len)?;
+                // A program may be able to write what is not linear.
                 let mut from = packet.linear();
                 if from.len() != len {
                     packet.copy(plain)?;

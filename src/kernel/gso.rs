@@ -188,21 +188,24 @@ impl Packet<'_> {
 
     /// What cuts the packet, if it is [plain](Self::plain_gso), and the payload that is to be cut.
     pub(crate) fn segmenter(&self) -> Option<(Segmenter, Pieces<'_>)> {
-        let gso = self.plain_gso()?;
-        let at = self
-            .headers()
-            .transport_header
-            .checked_sub(self.data_offset())?;
-        let segmenter = Segmenter::new(self.linear(), self.len(), at.into(), gso)?;
+        let segmenter = self.plain_segmenter()?;
         let mut payload = self.pieces();
         payload.take(segmenter.header_len());
         Some((segmenter, payload))
     }
 
+    fn plain_segmenter(&self) -> Option<Segmenter> {
+        let gso = self.plain_gso()?;
+        let at = self
+            .headers()
+            .transport_header
+            .checked_sub(self.data_offset())?;
+        Segmenter::new(self.linear(), self.len(), at.into(), gso)
+    }
+
     /// Into how many segments the packet is cut, if it is [plain](Self::plain_gso).
     pub(crate) fn plain_segments(&self) -> Option<u16> {
-        let (segmenter, _) = self.segmenter()?;
-        u16::try_from(segmenter.segments()).ok()
+        u16::try_from(self.plain_segmenter()?.segments()).ok()
     }
 
     /// Has the packet know the hash of its flow, while it can be read.
