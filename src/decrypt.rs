@@ -11,6 +11,7 @@ use crate::{
     kernel::{
         batch::{InFlight, Stage},
         chain::SkbList,
+        cipher::FRONT,
         frag::PageFrag,
         gro::Datagram,
         skb::{Packet, Skb, View},
@@ -235,11 +236,13 @@ impl<'a> Opened<'a> {
     fn make_space(&mut self, datagram: &Datagram<'_>) -> Result<(), NoMemory> {
         let end = self.run.as_ref().map_or(0, |merging| merging.payload.end);
         let end = end
-            .saturating_add(datagram.len())
-            .saturating_add(PageFrag::ALIGN);
+            .saturating_add(PageFrag::ALIGN)
+            .saturating_add(FRONT)
+            .saturating_add(datagram.len());
         if end > self.pages.left() {
             let _ = self.end_run();
-            self.pages.space(datagram.len()).ok_or(NoMemory)?;
+            let len = FRONT.saturating_add(datagram.len());
+            self.pages.space(len).ok_or(NoMemory)?;
         }
         Ok(())
     }
@@ -263,17 +266,20 @@ impl<'a> Opened<'a> {
             }
             self.end_run()?;
         }
-        let space = self.pages.space(sealed)?.get_mut(..sealed)?;
+        let end = FRONT.checked_add(sealed)?;
+        let space = self.pages.space(end)?.get_mut(..end)?;
         if !datagram.open(space, counter, key) {
             return None;
         }
         self.begin(sealed, counter, wire_len)
     }
 
-    /// Takes in the packet at the front of the space, where `sealed` bytes have been decrypted.
+    /// Takes in the packet behind the first [`FRONT`] bytes of the space, where `sealed` bytes have been
+    /// decrypted.
     fn begin(&mut self, sealed: usize, counter: u64, wire_len: u32) -> Option<()> {
         let len = sealed.checked_sub(TAG_LEN)?;
-        let packet = self.pages.space(sealed)?.get(..len)?;
+        let end = FRONT.checked_add(len)?;
+        let packet = self.pages.space(end)?.get(FRONT..end)?;
         let segment = match self.may_merge {
             true => Segment::parse(packet),
             false => None,
@@ -287,14 +293,15 @@ impl<'a> Opened<'a> {
                 run,
                 counter,
                 wire_len,
-                payload: segment.header_len()..segment.total_len(),
+                payload: FRONT.checked_add(segment.header_len())?
+                    ..FRONT.checked_add(segment.total_len())?,
             });
             return Some(());
         }
         let linear = len.min(LINEAR_LEN);
         let mut skb = Skb::with_linear_part(packet.get(..linear)?)?;
         if linear < len {
-            skb.add_frag(self.pages.take(linear..len)?)?;
+            skb.add_frag(self.pages.take(FRONT.checked_add(linear)?..end)?)?;
         }
         skb.packet().note_received(counter, 1, self.ds, wire_len);
         self.packets.push_back(skb);
@@ -325,8 +332,8 @@ impl<'a> Opened<'a> {
 enum Appended {
     Merged,
     MergedLast,
-    /// It is authentic, but no part of the run. It has been decrypted to where the space begins once the
-    /// run's payload has been taken.
+    /// It is authentic, but no part of the run. It is [`FRONT`] bytes behind where the space begins once
+    /// the run's payload has been taken.
     Refused,
 }
 
@@ -344,14 +351,17 @@ fn append(
     let (end, header_len) = (merging.payload.end, merging.run.header_len());
     // Its header comes to be over the payload before, which is put back when that has been read.
     let start = end.checked_sub(header_len)?;
-    let behind = end.checked_next_multiple_of(PageFrag::ALIGN)?;
+    let front = start.checked_sub(FRONT)?;
+    let behind = end
+        .checked_next_multiple_of(PageFrag::ALIGN)?
+        .checked_add(FRONT)?;
     let space = pages.space(behind.checked_add(sealed)?)?;
     let mut saved = [0; MAX_HEADER_LEN];
     let saved = saved.get_mut(..header_len)?;
     saved.copy_from_slice(space.get(start..end)?);
-    let place = space.get_mut(start..start.checked_add(sealed)?)?;
+    let place = space.get_mut(front..start.checked_add(sealed)?)?;
     let opened = datagram.open(place, counter, key);
-    let packet = place.get(..sealed.checked_sub(TAG_LEN)?)?;
+    let packet = place.get(FRONT..)?.get(..sealed.checked_sub(TAG_LEN)?)?;
     let verdict = match opened.then(|| Segment::parse(packet)) {
         Some(Some(segment)) if segment.header_len() == header_len => {
             let verdict = merging.run.push(&segment, packet.get(..header_len)?);

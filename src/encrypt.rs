@@ -11,7 +11,7 @@ use crate::{
     kernel::{
         batch::{InFlight, Stage},
         chain::SkbList,
-        cipher,
+        cipher::Sealing,
         frag::PageFrag,
         gso,
         skb::Packet,
@@ -153,7 +153,12 @@ fn seal_all(batches: &mut [Option<InFlight<Encrypt>>], pages: &mut PageFrag) -> 
                 message
                     .first_chunk_mut()
                     .map(|header| *header = keypair.header(counter))?;
-                cipher::seal_message(message, 0, from, counter, keypair.sending_key())
+                Some(Sealing {
+                    counter,
+                    key: keypair.sending_key(),
+                    written: 0,
+                    elsewhere: from,
+                })
             })?;
         }
         let first = part.first()?.as_ref()?.first();
@@ -214,11 +219,16 @@ fn seal_segments(
                     .first_chunk_mut()
                     .map(|header| *header = keypair.header(counter))?;
                 write_segment(packet, &segmenter, index, payload, message)?;
-                let (written, from) = match payload {
+                let (written, elsewhere) = match payload {
                     Some(payload) => (segmenter.header_len(), payload),
                     None => (0, &[][..]),
                 };
-                cipher::seal_message(message, written, from, counter, keypair.sending_key())
+                Some(Sealing {
+                    counter,
+                    key: keypair.sending_key(),
+                    written,
+                    elsewhere,
+                })
             })?;
         }
         let mut skb = messages.finish(packet, 0)?;

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Keeps a module busy for bench/profile: MODULE (c or ours), LOAD (tcp, jumbo for TCP in large
-packets, link for TCP over an ordinary link, from-c for such from the C module, trains for UDP in trains,
-the size of packets, peers, which sets and removes 10,000, or load, which unloads and loads the module
-itself), and SECONDS. Tells which symbols this kernel has where."""
+packets, link for TCP over an ordinary link, to-c and from-c for such to and from the C module, trains for
+UDP in trains, the size of packets, peers, which sets and removes 10,000, or load, which unloads and loads
+the module itself), and SECONDS. Tells which symbols this kernel has where."""
 
 import os
 import sys
@@ -53,16 +53,17 @@ if LOAD == "load":
     symbols()
     print("end", loads(), flush=True)
     sys.exit()
-if LOAD == "from-c":
+WITH_C = ("to-c", "from-c")
+if LOAD in WITH_C:
     rows.load_second()
 with ground.Tunnel(rows.MTUS.get(LOAD, 1420),
-                   *([rows.SECOND] if LOAD == "from-c" else [])) as tunnel:
-    if LOAD in ("link", "from-c"):
+                   *([rows.SECOND] if LOAD in WITH_C else [])) as tunnel:
+    if LOAD == "link" or LOAD in WITH_C:
         rows.ordinary(tunnel)
     symbols()
     if LOAD == "peers":
         found = peers()
-    elif LOAD in ("tcp", "jumbo", "link", "from-c"):
+    elif LOAD in ("tcp", "jumbo", "link", *WITH_C):
         found = ground.tcp(1, "back" if LOAD == "from-c" else "forth", SECONDS)
     elif LOAD == "trains":
         found = ground.udp(1400, SECONDS, train=rows.TRAIN)

@@ -12,31 +12,48 @@ use super::{
 use crate::protocol::aead;
 use core::{mem::MaybeUninit, ptr, slice};
 
+const _: () = assert!(DATA_HEADROOM as usize >= FRONT);
+
 /// Fragments that one scatter-gather table can take.
 const SG_LEN: usize = bindings::MAX_SKB_FRAGS as usize + 8;
 
-/// Encrypts what is between the header of a data message and the room for its tag at the end. `from` is
-/// the part of it that belongs behind the first `written` bytes and is elsewhere. `None`: it is not as long.
-#[inline]
-pub(crate) fn seal_message(
-    message: &mut [u8],
-    written: usize,
-    from: &[u8],
-    nonce: u64,
-    key: &[u8; 32],
-) -> Option<()> {
-    let sealed = message.get_mut(DATA_HEADER as usize..)?;
-    aead::seal::<KernelCrypto>(sealed, written, from, nonce, key)
+/// Bytes that there have to be in front of what is encrypted. What is there is put back.
+pub(crate) const FRONT: usize = aead::FRONT_LEN;
+
+/// Bytes that there have to be in front of a data message, for what is encrypted to have as many.
+pub(super) const MESSAGE_FRONT: usize = FRONT - DATA_HEADER as usize;
+
+/// How a data message is encrypted.
+pub(crate) struct Sealing<'a> {
+    pub(crate) counter: u64,
+    pub(crate) key: &'a [u8; 32],
+    /// Bytes of the text that have been written where a part of it is elsewhere.
+    pub(crate) written: usize,
+    /// The part that follows them.
+    pub(crate) elsewhere: &'a [u8],
 }
 
-/// Decrypts `sealed`, which ends with its tag, to the front of `to`. `false`: it is not authentic, and
-/// nothing was written.
+/// Encrypts what is between the header of a data message and the room for its tag at the end. The message
+/// begins [`MESSAGE_FRONT`] bytes into the buffer. `None`: it is not as long.
+#[inline]
+pub(super) fn seal_message(buffer: &mut [u8], sealing: &Sealing<'_>) -> Option<()> {
+    let Sealing {
+        counter,
+        key,
+        written,
+        elsewhere,
+    } = *sealing;
+    aead::seal::<KernelCrypto>(buffer, written, elsewhere, counter, key)
+}
+
+/// Decrypts `sealed`, which ends with its tag, to behind the first [`FRONT`] bytes of `to`. `false`: it is
+/// not authentic, and nothing of it is there.
 #[inline]
 pub(super) fn open(to: &mut [u8], sealed: &[u8], nonce: u64, key: &[u8; 32]) -> bool {
     aead::open::<KernelCrypto>(to, sealed, nonce, key)
 }
 
-/// The same in place.
+/// Decrypts `sealed`, which ends with its tag, in place. `false`: it is not authentic.
 #[inline]
 pub(super) fn open_in_place(sealed: &mut [u8], nonce: u64, key: &[u8; 32]) -> bool {
     aead::open_in_place::<KernelCrypto>(sealed, nonce, key)
@@ -87,9 +104,17 @@ impl Packet<'_> {
             bindings::pskb_put(skb, trailer, trailer_len as i32);
         }
         if frags == 1 {
-            // SAFETY: All of the packet is in one buffer, which is writable since `skb_cow_data`.
-            let message = unsafe { slice::from_raw_parts_mut((*skb).data, self.len() as usize) };
-            return seal_message(message, 0, &[], nonce, key).is_some();
+            let len = MESSAGE_FRONT.wrapping_add(self.len() as usize);
+            // SAFETY: All of the packet is in one buffer, which is writable since `skb_cow_data`, and
+            // so is the room in front of it, of which the header has not taken all.
+            let buffer = unsafe { slice::from_raw_parts_mut((*skb).data.sub(MESSAGE_FRONT), len) };
+            let sealing = Sealing {
+                counter: nonce,
+                key,
+                written: 0,
+                elsewhere: &[],
+            };
+            return seal_message(buffer, &sealing).is_some();
         }
         let mut sg = [const { MaybeUninit::<bindings::scatterlist>::uninit() }; SG_LEN];
         // SAFETY: `sg` has room for `frags` entries, which is as many as the packet has parts;

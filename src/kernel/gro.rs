@@ -125,8 +125,8 @@ impl Datagram<'_> {
         Some(start)
     }
 
-    /// Decrypts it, which is a data message, into `to`, which is as long as what is encrypted with the tag.
-    /// `false`: it is not authentic, and anything may be in `to`.
+    /// Decrypts it, which is a data message, to behind the first [`cipher::FRONT`] bytes of `to`, where there
+    /// are as many as it has behind its header. `false`: it is not authentic, and anything may be there.
     #[inline]
     pub(crate) fn open(&self, to: &mut [u8], nonce: u64, key: &[u8; 32]) -> bool {
         match self
@@ -134,7 +134,9 @@ impl Datagram<'_> {
             .and_then(|bytes| bytes.get(DATA_HEADER as usize..))
         {
             Some(sealed) => cipher::open(to, sealed, nonce, key),
-            None => self.copy(DATA_HEADER, to).is_some() && cipher::open_in_place(to, nonce, key),
+            None => to.get_mut(cipher::FRONT..).is_some_and(|to| {
+                self.copy(DATA_HEADER, to).is_some() && cipher::open_in_place(to, nonce, key)
+            }),
         }
     }
 }

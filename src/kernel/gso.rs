@@ -8,6 +8,7 @@
 use super::{
     bindings,
     chain::SkbList,
+    cipher::{self, Sealing, MESSAGE_FRONT},
     frag::PageFrag,
     layout,
     pieces::Pieces,
@@ -267,8 +268,8 @@ impl Skb {
 pub(crate) struct Messages<'a> {
     skb: Skb,
     pages: &'a mut PageFrag,
-    /// Bytes at the front of the space that have been written.
-    used: usize,
+    /// Where in the space the next message begins. There are others in front of it, or what is free.
+    at: usize,
     size: usize,
     count: u16,
     complete: bool,
@@ -280,40 +281,44 @@ impl<'a> Messages<'a> {
         Some(Self {
             skb: Skb::without_content()?,
             pages,
-            used: 0,
+            at: MESSAGE_FRONT,
             size,
             count: 0,
             complete: false,
         })
     }
 
-    /// Adds a datagram of `len` bytes, which `write` writes, all of them. `None`: it did not, there is no
-    /// memory, or the datagram does not fit the ones before it.
+    /// Adds a data message of `len` bytes, which `write` writes, all but its tag and what is encrypted from
+    /// elsewhere. `None`: it did not, there is no memory, or the message does not fit the ones before it.
     #[inline]
-    pub(crate) fn add(
+    pub(crate) fn add<'s>(
         &mut self,
         len: usize,
-        write: impl FnOnce(&mut [u8]) -> Option<()>,
+        write: impl FnOnce(&mut [u8]) -> Option<Sealing<'s>>,
     ) -> Option<()> {
         if self.complete || len > self.size {
             return None;
         }
-        let mut end = self.used.checked_add(len)?;
+        let mut end = self.at.checked_add(len)?;
         if end > self.pages.left() {
             self.flush()?;
-            end = len;
+            end = MESSAGE_FRONT.checked_add(len)?;
         }
-        write(self.pages.space(end)?.get_mut(self.used..end)?)?;
-        self.used = end;
+        let front = self.at.checked_sub(MESSAGE_FRONT)?;
+        let buffer = self.pages.space(end)?.get_mut(front..end)?;
+        let sealing = write(buffer.get_mut(MESSAGE_FRONT..)?)?;
+        cipher::seal_message(buffer, &sealing)?;
+        self.at = end;
         self.count = self.count.checked_add(1)?;
         self.complete = len < self.size;
         Some(())
     }
 
     fn flush(&mut self) -> Option<()> {
-        if self.used != 0 {
-            self.skb.add_frag(self.pages.take(0..self.used)?)?;
-            self.used = 0;
+        if self.at > MESSAGE_FRONT {
+            self.skb
+                .add_frag(self.pages.take(MESSAGE_FRONT..self.at)?)?;
+            self.at = MESSAGE_FRONT;
         }
         Some(())
     }

@@ -12,7 +12,7 @@
 //!   side by side.
 
 use super::{constants::TAG_LEN, crypto::Crypto};
-use core::{marker::PhantomData, ops::Range};
+use core::{mem, ops::Range};
 
 /// Bytes of a block of ChaCha20.
 pub const BLOCK_LEN: usize = 64;
@@ -27,6 +27,10 @@ const WIDE: usize = 8 * BLOCK_LEN;
 /// Bytes at the front of a text that are encrypted or decrypted together with the
 /// authenticator's key, at most. Its block comes before them.
 const MAX_START: usize = WIDE - BLOCK_LEN;
+
+/// Bytes that there have to be in front of a text, for the block that the
+/// authenticator's key is in. They are written, and in the end are what they were.
+pub const FRONT_LEN: usize = BLOCK_LEN;
 
 /// ChaCha20 (RFC 8439, section 2.4).
 pub trait Stream {
@@ -62,41 +66,58 @@ pub trait Parts: Crypto {
     type Authenticator: Authenticator;
 }
 
-/// Encrypts all of `message` but its last 16 bytes, and writes the tag there.
+/// Encrypts what is behind the first [`FRONT_LEN`] bytes of `buffer`, all but the last
+/// 16, and writes the tag there.
 ///
-/// `from` is a part of the text that is not in the message: it belongs behind the
-/// message's first `written` bytes. What belongs behind it is in the message again.
+/// `from` is a part of the text that is not in the buffer: it belongs behind the text's
+/// first `written` bytes. What belongs behind it is in the buffer again.
 ///
-/// `None`: the message is too short for that, and nothing was written.
+/// `None`: the buffer is too short for that, and is as it was.
 #[inline]
 pub fn seal<P: Parts>(
-    message: &mut [u8],
+    buffer: &mut [u8],
     written: usize,
     from: &[u8],
     nonce: u64,
     key: &[u8; 32],
 ) -> Option<()> {
-    let (text, tag) = message.split_last_chunk_mut::<TAG_LEN>()?;
+    let text = buffer.get_mut(FRONT_LEN..)?;
+    let (text, _) = text.split_last_chunk_mut::<TAG_LEN>()?;
+    let len = text.len();
     let end = written.checked_add(from.len())?;
     text.get(written..end)?;
-    let far = encrypted_from_elsewhere(text.len(), written, end);
-    let (inside, outside, from) = if far.is_empty() {
+    let far = encrypted_from_elsewhere(len, written, end);
+    let from = if far.is_empty() {
         put(text, written, from)?;
-        (far.start, &[][..], &[][..])
+        &[]
     } else {
         let (head, rest) = from.split_at_checked(far.start.checked_sub(written)?)?;
         let (from, tail) = rest.split_at_checked(far.len())?;
+        put(text, written, head)?;
         put(text, far.end, tail)?;
-        (written, head, from)
+        from
     };
+    with_front(buffer, |buffer| {
+        let mut stream = P::Stream::begin(key, nonce);
+        let near = FRONT_LEN.checked_add(len.min(MAX_START))?;
+        stream.apply(buffer.get_mut(..near)?);
+        let (front, sealed) = buffer.split_first_chunk_mut::<FRONT_LEN>()?;
+        let (text, tag) = sealed.split_last_chunk_mut()?;
+        stream.apply_to(text.get_mut(far.clone())?, from);
+        stream.apply(text.get_mut(far.end..)?);
+        authenticate::<P>(front.first_chunk()?, text, tag)
+    })
+}
 
-    let mut stream = P::Stream::begin(key, nonce);
-    let mut start = Start::<P>::new();
-    let near = start.apply(&mut stream, text.get(..inside)?, outside)?;
-    put(text, 0, near)?;
-    stream.apply_to(text.get_mut(far.clone())?, from);
-    stream.apply(text.get_mut(far.end..)?);
-    authenticate::<P>(start.key()?, text, tag)
+/// Does `work` where the front of `buffer` is zero, and puts back what was there.
+#[inline]
+fn with_front(buffer: &mut [u8], work: impl FnOnce(&mut [u8]) -> Option<()>) -> Option<()> {
+    let front: &mut [u8; FRONT_LEN] = buffer.first_chunk_mut()?;
+    let saved = mem::replace(front, [0; FRONT_LEN]);
+    let done = work(buffer);
+    // With that the key is gone.
+    *buffer.first_chunk_mut()? = saved;
+    done
 }
 
 /// What of a text of `len` bytes is encrypted from elsewhere where `written..end` of
@@ -116,98 +137,55 @@ fn encrypted_from_elsewhere(len: usize, written: usize, end: usize) -> Range<usi
     }
 }
 
-/// Decrypts `sealed`, which ends with its tag, to `to`, which is as long or longer; what is behind the
-/// text there stays as it is. `false`: it is not authentic, and nothing was
-/// written.
+/// Decrypts `sealed`, which ends with its tag, to behind the first [`FRONT_LEN`] bytes of
+/// `to`. What is behind the text there stays as it is. `false`: it is not authentic, or
+/// there is no room for it, and nothing of it is in `to`.
 #[inline]
 #[must_use]
 pub fn open<P: Parts>(to: &mut [u8], sealed: &[u8], nonce: u64, key: &[u8; 32]) -> bool {
-    let mut start = Start::<P>::new();
-    let mut opened = || {
+    let opened = with_front(to, |to| {
         let (sealed, tag) = sealed.split_last_chunk::<TAG_LEN>()?;
-        let to = to.get_mut(..sealed.len())?;
+        let to = to.get_mut(..FRONT_LEN.checked_add(sealed.len())?)?;
         let (near, far) = sealed.split_at_checked(sealed.len().min(MAX_START))?;
-        let (to_near, to_far) = to.split_at_mut_checked(near.len())?;
+        let (to_near, to_far) = to.split_at_mut_checked(FRONT_LEN.checked_add(near.len())?)?;
+        put(to_near, FRONT_LEN, near)?;
         let mut stream = P::Stream::begin(key, nonce);
-        start.apply(&mut stream, near, &[])?;
-        if !verify::<P>(start.key()?, sealed, tag) {
+        stream.apply(to_near);
+        let (front, text) = to_near.split_first_chunk_mut::<FRONT_LEN>()?;
+        if !verify::<P>(front.first_chunk()?, sealed, tag) {
+            text.fill(0);
             return None;
         }
         stream.apply_to(to_far, far);
-        put(to_near, 0, start.text()?)
-    };
-    opened().is_some()
+        Some(())
+    });
+    opened.is_some()
 }
 
-/// The same in place.
+/// Decrypts `message`, which ends with its tag, in place. `false`: it is not authentic,
+/// and is as it was.
 #[inline]
 #[must_use]
 pub fn open_in_place<P: Parts>(message: &mut [u8], nonce: u64, key: &[u8; 32]) -> bool {
-    let mut start = Start::<P>::new();
+    // The text has to stay until it is known to be authentic, so its first blocks are
+    // decrypted here, behind the key's.
+    let mut start = [0; WIDE];
     let mut opened = || {
         let (text, tag) = message.split_last_chunk_mut::<TAG_LEN>()?;
-        let mut stream = P::Stream::begin(key, nonce);
         let near_len = text.len().min(MAX_START);
-        start.apply(&mut stream, text.get(..near_len)?, &[])?;
-        if !verify::<P>(start.key()?, text, tag) {
+        put(&mut start, BLOCK_LEN, text.get(..near_len)?)?;
+        let mut stream = P::Stream::begin(key, nonce);
+        let end = BLOCK_LEN.checked_add(near_len)?;
+        stream.apply(start.get_mut(..end)?);
+        if !verify::<P>(start.first_chunk()?, text, tag) {
             return None;
         }
         stream.apply(text.get_mut(near_len..)?);
-        put(text, 0, start.text()?)
+        put(text, 0, start.get(BLOCK_LEN..end)?)
     };
-    opened().is_some()
-}
-
-/// Room for block 0 of the key stream, which the authenticator's key is in, and for
-/// the first blocks of a text. The former is wiped when this is dropped.
-struct Start<P: Parts> {
-    bytes: [u8; WIDE],
-    text_len: usize,
-    _parts: PhantomData<fn() -> P>,
-}
-
-impl<P: Parts> Start<P> {
-    #[inline]
-    const fn new() -> Self {
-        Start {
-            bytes: [0; WIDE],
-            text_len: 0,
-            _parts: PhantomData,
-        }
-    }
-
-    /// Takes the key, and encrypts or decrypts the first bytes of a text, which are
-    /// `text` and what `follows` it, at most [`MAX_START`]. `None`: they are more.
-    #[inline]
-    fn apply(&mut self, stream: &mut P::Stream, text: &[u8], follows: &[u8]) -> Option<&[u8]> {
-        let end = BLOCK_LEN.checked_add(text.len())?;
-        put(&mut self.bytes, BLOCK_LEN, text)?;
-        put(&mut self.bytes, end, follows)?;
-        self.text_len = text.len().checked_add(follows.len())?;
-        // Whole blocks, and two at least: for one nobody uses vector registers.
-        let text_blocks = self.text_len.max(1).checked_next_multiple_of(BLOCK_LEN)?;
-        stream.apply(self.bytes.get_mut(..text_blocks.checked_add(BLOCK_LEN)?)?);
-        self.text()
-    }
-
-    /// The authenticator's key.
-    #[inline]
-    fn key(&self) -> Option<&[u8; 32]> {
-        self.bytes.first_chunk()
-    }
-
-    /// The text's first bytes.
-    #[inline]
-    fn text(&self) -> Option<&[u8]> {
-        self.bytes.get(BLOCK_LEN..)?.get(..self.text_len)
-    }
-}
-
-impl<P: Parts> Drop for Start<P> {
-    #[inline]
-    fn drop(&mut self) {
-        P::wipe(self.bytes.get_mut(..BLOCK_LEN).unwrap_or_default());
-    }
+    let opened = opened().is_some();
+    P::wipe(start.get_mut(..BLOCK_LEN).unwrap_or_default());
+    opened
 }
 
 /// Copies `from` to its place in `to`. `None`: that is too short.
