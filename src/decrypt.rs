@@ -21,7 +21,7 @@ use crate::{
     protocol::{
         constants::TAG_LEN,
         gro::{Run, Segment, Verdict, MAX_HEADER_LEN},
-        inet::Version,
+        inet::{self, Version},
         join::Incoming,
         message::{DataHeader, DATA_HEADER_LEN},
     },
@@ -202,6 +202,16 @@ struct Merging {
 /// Packets up to this length are in one piece, and as much of all others as has their headers.
 const LINEAR_LEN: usize = 128;
 
+/// What of a packet is in its linear part.
+#[inline]
+fn linear_len(packet: &[u8]) -> usize {
+    if packet.len() <= LINEAR_LEN {
+        return packet.len();
+    }
+    // Where there is payload behind the headers the stack's GRO chains packets, and else their pages only.
+    inet::udp_headers_len(packet).unwrap_or(LINEAR_LEN)
+}
+
 impl Merging {
     /// Whether `counter` is that of the message after the last.
     fn is_next(&self, counter: u64) -> bool {
@@ -298,7 +308,7 @@ impl<'a> Opened<'a> {
             });
             return Some(());
         }
-        let linear = len.min(LINEAR_LEN);
+        let linear = linear_len(packet);
         let mut skb = Skb::with_linear_part(packet.get(..linear)?)?;
         if linear < len {
             skb.add_frag(self.pages.take(FRONT.checked_add(linear)?..end)?)?;

@@ -133,6 +133,19 @@ pub fn tcp_header_len(segment: &[u8]) -> Option<usize> {
     Some(len)
 }
 
+/// Bytes of the IP and UDP headers that a packet begins with. `None` if it is not of UDP,
+/// a fragment, or has extension headers of IPv6 in between.
+#[inline]
+pub fn udp_headers_len(packet: &[u8]) -> Option<usize> {
+    let ip = Ip::parse(packet)?;
+    if ip.protocol != PROTOCOL_UDP || ip.fragment & !DONT_FRAGMENT != 0 {
+        return None;
+    }
+    let len = ip.header_len.checked_add(UDP_HEADER_LEN)?;
+    packet.get(..len)?;
+    Some(len)
+}
+
 /// A sum of 16-bit words in one's complement.
 ///
 /// The words are taken as they lie in memory, in the byte order of the machine,

@@ -18,7 +18,7 @@ use protocol::cookie::*;
 use protocol::crypto::*;
 use protocol::gro::{Run, Segment};
 use protocol::gso::{Gso, Segmenter};
-use protocol::inet::{tcp_header_len, Ip, Sum};
+use protocol::inet::{tcp_header_len, udp_headers_len, Ip, Sum};
 use protocol::join::{Incoming, Outgoing};
 use protocol::message::*;
 use protocol::noise::*;
@@ -301,7 +301,7 @@ probes! {
     probe_outgoing(one: Outgoing, other: Outgoing) one.joins(&other);
     probe_incoming(one: Incoming<'_>, other: Incoming<'_>) one.joins(&other);
 
-    probe_ip(bytes: &[u8]) (Ip::parse(bytes), tcp_header_len(bytes));
+    probe_ip(bytes: &[u8]) (Ip::parse(bytes), tcp_header_len(bytes), udp_headers_len(bytes));
     probe_sum(sum: Sum, bytes: &[u8], number: u32)
         sum.bytes(bytes).partial(number).number(number).less(number).to_checksum();
     probe_segmenter(start: &[u8], len: u32, transport: u32, gso: Gso)
