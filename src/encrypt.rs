@@ -19,7 +19,7 @@ use crate::{
     },
     keypair::Keypair,
     protocol::{
-        constants::{padding_for, TAG_LEN},
+        constants::padding_for,
         gso::Segmenter,
         message::{DATA_HEADER_LEN, DATA_MIN_LEN},
         super_packet,
@@ -139,17 +139,13 @@ fn seal_all(batches: &mut [Option<InFlight<Encrypt>>], pages: &mut PageFrag) -> 
             let (packet, keypair) = (batch.first(), batch.context());
             truesize = truesize.saturating_add(packet.truesize());
             let counter = packet.control().nonce;
-            messages.add(size, |message| {
-                let (plain, padding) = message
-                    .get_mut(DATA_HEADER_LEN..size.checked_sub(TAG_LEN)?)?
-                    .split_at_mut_checked(len)?;
+            messages.add(size, len, |message| {
                 // A program may be able to write what is not linear.
                 let mut from = packet.linear();
                 if from.len() != len {
-                    packet.copy(plain)?;
+                    packet.copy(message.get_mut(DATA_HEADER_LEN..)?)?;
                     from = &[];
                 }
-                padding.fill(0);
                 message
                     .first_chunk_mut()
                     .map(|header| *header = keypair.header(counter))?;
@@ -199,12 +195,14 @@ fn seal_segments(
     if segmenter.segments() != u32::from(control.segments) {
         return None;
     }
-    let message_len = |index| {
+    let lengths = |index| {
         let len = segmenter.segment_len(index)? as usize;
-        len.checked_add(padding_for(len, mtu))?
-            .checked_add(DATA_MIN_LEN)
+        let message_len = len
+            .checked_add(padding_for(len, mtu))?
+            .checked_add(DATA_MIN_LEN)?;
+        Some((message_len, len))
     };
-    let size = message_len(0)?;
+    let (size, _) = lengths(0)?;
     let mut list = SkbList::new();
     for part in super_packet::parts(segmenter.segments(), size)? {
         let mut messages = gso::Messages::new(pages, size)?;
@@ -214,7 +212,8 @@ fn seal_segments(
             let counter = first.checked_add(index.into())?;
             let (_, len) = segmenter.payload(index)?;
             let payload = payloads.take(len as usize);
-            messages.add(message_len(index)?, |message| {
+            let (message_len, segment_len) = lengths(index)?;
+            messages.add(message_len, segment_len, |message| {
                 message
                     .first_chunk_mut()
                     .map(|header| *header = keypair.header(counter))?;
@@ -240,8 +239,8 @@ fn seal_segments(
     Some(list)
 }
 
-/// Writes a segment and its padding to where they are in a message, but not the payload where that can
-/// be encrypted from where it is.
+/// Writes a segment to where it is in a message, but not the payload where that can be encrypted from where
+/// it is.
 #[inline]
 fn write_segment(
     packet: &Packet<'_>,
@@ -250,16 +249,13 @@ fn write_segment(
     in_place: Option<&[u8]>,
     message: &mut [u8],
 ) -> Option<()> {
-    let end = message.len().checked_sub(TAG_LEN)?;
-    let plain = message.get_mut(DATA_HEADER_LEN..end)?;
-    let (header, rest) = plain.split_at_mut_checked(segmenter.header_len())?;
-    let (offset, len) = segmenter.payload(index)?;
-    let (payload, padding) = rest.split_at_mut_checked(len as usize)?;
+    let segment = message.get_mut(DATA_HEADER_LEN..)?;
+    let (header, payload) = segment.split_at_mut_checked(segmenter.header_len())?;
+    let (offset, _) = segmenter.payload(index)?;
     let sum = match in_place {
         Some(payload) => gso::sum(payload),
         None => packet.copy_and_sum(offset, payload)?,
     };
-    padding.fill(0);
     segmenter.write(index, sum, header).then_some(())
 }
 

@@ -15,6 +15,7 @@ use super::{
     skb::{Fate, Packet, Skb},
 };
 use crate::protocol::{
+    constants::TAG_LEN,
     gso::{Gso, Segmenter, Transport},
     join::Outgoing,
 };
@@ -288,12 +289,14 @@ impl<'a> Messages<'a> {
         })
     }
 
-    /// Adds a data message of `len` bytes, which `write` writes, all but its tag and what is encrypted from
-    /// elsewhere. `None`: it did not, there is no memory, or the message does not fit the ones before it.
+    /// Adds a data message of `len` bytes. `write` writes its header and the `text_len` bytes behind it, but
+    /// for what is encrypted from elsewhere. `None`: it did not, there is no memory, or the message does
+    /// not fit the ones before it.
     #[inline]
     pub(crate) fn add<'s>(
         &mut self,
         len: usize,
+        text_len: usize,
         write: impl FnOnce(&mut [u8]) -> Option<Sealing<'s>>,
     ) -> Option<()> {
         if self.complete || len > self.size {
@@ -306,7 +309,12 @@ impl<'a> Messages<'a> {
         }
         let front = self.at.checked_sub(MESSAGE_FRONT)?;
         let buffer = self.pages.space(end)?.get_mut(front..end)?;
-        let sealing = write(buffer.get_mut(MESSAGE_FRONT..)?)?;
+        let (start, padding) = buffer
+            .split_last_chunk_mut::<TAG_LEN>()?
+            .0
+            .split_at_mut_checked(cipher::FRONT.checked_add(text_len)?)?;
+        padding.fill(0);
+        let sealing = write(start.get_mut(MESSAGE_FRONT..)?)?;
         cipher::seal_message(buffer, &sealing)?;
         self.at = end;
         self.count = self.count.checked_add(1)?;

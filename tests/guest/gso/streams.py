@@ -249,6 +249,29 @@ def short_path():
 
 
 @scenario
+def alone():
+    """What shares no UDP GSO packet with others is none itself"""
+    build()
+    size = 21800
+    message = (28 + size + 15) // 16 * 16 + 32
+    mtu = "ip link set wg1 mtu {0}; ip -n far link set wg1 mtu {0}".format
+    with house.cable_mtu(65535), house.capture("in", "far") as watch, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sh(mtu(30000))
+        try:
+            # As many bytes as there can be, of which two messages fit into one packet.
+            sender.sendmsg([bytes(3 * size)], [(socket.IPPROTO_UDP, 103, struct.pack("=H", size))], 0,
+                           (THERE, 7000))
+            seen = watch.collect(lambda found: len(found) >= 2, wanted=lambda one: not one.outgoing
+                                 and one.protocol == 17 and len(one.payload) >= message)
+        finally:
+            sh(mtu(1420))
+    seen = [(len(one.payload), one.gso_size) for one in seen]
+    check(seen == [(2 * message, message), (message, 0)], "two leave as one packet, and the third does not",
+          seen)
+
+
+@scenario
 def redirected():
     """tc redirects what comes out of wg1 to another device, and what goes into it"""
     build()
@@ -288,6 +311,10 @@ def redirected():
     check(world.ping("init", THERE), "and when nothing is redirected any more it arrives")
 
 
+# SCM_TSTAMP_SND, _SCHED and _ACK, of linux/errqueue.h.
+SENT, SCHEDULED, ACKNOWLEDGED = range(3)
+
+
 @scenario
 def timestamps():
     """A sender that asks for timestamps of its packets gets them, and its stream arrives"""
@@ -297,7 +324,7 @@ def timestamps():
     stream = Transfer("init", "far", THERE, options=[(socket.SOL_SOCKET, 37, what)])
     stream.threads[0].join(30)
     stream.sender.settimeout(None)
-    kinds = set()
+    stamped = {SENT: set(), SCHEDULED: set(), ACKNOWLEDGED: set()}
 
     def got():
         with contextlib.suppress(OSError):
@@ -305,9 +332,11 @@ def timestamps():
                 _, more, _, _ = stream.sender.recvmsg(1, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
                 for _, kind, data in more:
                     if kind == IP_RECVERR and data[:4] == struct.pack("=I", errno.ENOMSG):
-                        kinds.add(struct.unpack_from("=I", data, 8)[0])
-        return 2 in kinds
-    check(world.until(got, 10), "it gets timestamps of when packets were acknowledged", kinds)
+                        which, number = struct.unpack_from("=II", data, 8)
+                        stamped[which].add(number)
+        return stamped[ACKNOWLEDGED] and all(one == stamped[SENT] for one in stamped.values())
+    check(world.until(got, 10), "it learns of all that was acknowledged when it was scheduled and sent",
+          {which: len(numbers) for which, numbers in stamped.items()})
     check(stream.arrived(), "and the stream arrives as it was sent")
 
 
