@@ -24,6 +24,7 @@ from world import inside, sh
 
 HERE, THERE = "192.168.80.1", "192.168.80.2"
 SIZE = 1 << 18
+UDP_SEGMENT, UDP_GRO = 103, 104
 _DATA = random.Random(15).randbytes(SIZE)
 _built = False
 
@@ -248,6 +249,41 @@ def short_path():
         check(fragments > 10 and largest <= 1300, "in fragments", fragments, largest)
 
 
+def datagrams(size, count, gro):
+    """Sends datagrams by UDP_SEGMENT, to a socket that has UDP_GRO set or not. Returns what came with each
+    read, and how long it says that the datagrams in there are."""
+    with inside("far"):
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with receiver, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        receiver.bind((THERE, 7000))
+        receiver.settimeout(5)
+        receiver.setsockopt(socket.IPPROTO_UDP, UDP_GRO, gro)
+        sender.sendmsg([_DATA[:size * count]], [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", size))],
+                       0, (THERE, 7000))
+        came = []
+        with contextlib.suppress(TimeoutError):
+            while sum(len(data) for data, _ in came) < size * count:
+                data, more, _, _ = receiver.recvmsg(1 << 16, 64)
+                told = [struct.unpack_from("=i", value)[0] for _, kind, value in more if kind == UDP_GRO]
+                came.append((data, told[0] if told else None))
+        return came
+
+
+@scenario
+def udp_trains():
+    """Datagrams that were sent as one come as one to a socket with UDP_GRO, and else one by one"""
+    build()
+    for size, count in ((1392, 40), (1392, 2), (500, 60), (101, 60), (99, 60), (60, 60)):
+        sent = _DATA[:size * count]
+        came = datagrams(size, count, 1)
+        check(b"".join(data for data, _ in came) == sent
+              and any(told == size and len(data) > size for data, told in came),
+              f"{count} of {size} bytes come as one", [(len(data), told) for data, told in came])
+        came = datagrams(size, count, 0)
+        check([data for data, _ in came] == [sent[at:at + size] for at in range(0, len(sent), size)],
+              f"{count} of {size} bytes come one by one", [len(data) for data, _ in came])
+
+
 @scenario
 def alone():
     """What shares no UDP GSO packet with others is none itself"""
@@ -260,8 +296,8 @@ def alone():
         sh(mtu(30000))
         try:
             # As many bytes as there can be, of which two messages fit into one packet.
-            sender.sendmsg([bytes(3 * size)], [(socket.IPPROTO_UDP, 103, struct.pack("=H", size))], 0,
-                           (THERE, 7000))
+            sender.sendmsg([bytes(3 * size)], [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", size))],
+                           0, (THERE, 7000))
             seen = watch.collect(lambda found: len(found) >= 2, wanted=lambda one: not one.outgoing
                                  and one.protocol == 17 and len(one.payload) >= message)
         finally:
