@@ -126,9 +126,7 @@ fn seal_all(batches: &mut [Option<InFlight<Encrypt>>], pages: &mut PageFrag) -> 
         let packet = batches.first()?.as_ref()?.first();
         (packet.len() as usize, packet.control().mtu as usize)
     };
-    let size = len
-        .checked_add(padding_for(len, mtu))?
-        .checked_add(DATA_MIN_LEN)?;
+    let size = message_len(len, mtu)?;
     let mut list = SkbList::new();
     for part in super_packet::parts(count, size)? {
         let part = batches.get(part.start as usize..part.end as usize)?;
@@ -167,6 +165,13 @@ fn seal_all(batches: &mut [Option<InFlight<Encrypt>>], pages: &mut PageFrag) -> 
     Some(list)
 }
 
+/// Bytes of the message that carries a packet of `len` bytes.
+#[inline]
+fn message_len(len: usize, mtu: usize) -> Option<usize> {
+    len.checked_add(padding_for(len, mtu))?
+        .checked_add(DATA_MIN_LEN)
+}
+
 /// Makes a message of a packet, in place.
 #[inline]
 fn seal(packet: &mut Packet<'_>, keypair: &Keypair) -> bool {
@@ -195,14 +200,7 @@ fn seal_segments(
     if segmenter.segments() != u32::from(control.segments) {
         return None;
     }
-    let lengths = |index| {
-        let len = segmenter.segment_len(index)? as usize;
-        let message_len = len
-            .checked_add(padding_for(len, mtu))?
-            .checked_add(DATA_MIN_LEN)?;
-        Some((message_len, len))
-    };
-    let (size, _) = lengths(0)?;
+    let size = message_len(segmenter.segment_len(0)? as usize, mtu)?;
     let mut list = SkbList::new();
     for part in super_packet::parts(segmenter.segments(), size)? {
         let mut messages = gso::Messages::new(pages, size)?;
@@ -212,8 +210,8 @@ fn seal_segments(
             let counter = first.checked_add(index.into())?;
             let (_, len) = segmenter.payload(index)?;
             let payload = payloads.take(len as usize);
-            let (message_len, segment_len) = lengths(index)?;
-            messages.add(message_len, segment_len, |message| {
+            let segment_len = segmenter.segment_len(index)? as usize;
+            messages.add(message_len(segment_len, mtu)?, segment_len, |message| {
                 message
                     .first_chunk_mut()
                     .map(|header| *header = keypair.header(counter))?;

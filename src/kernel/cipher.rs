@@ -105,8 +105,9 @@ impl Packet<'_> {
         }
         if frags == 1 {
             let len = MESSAGE_FRONT.wrapping_add(self.len() as usize);
-            // SAFETY: All of the packet is in one buffer, which is writable since `skb_cow_data`, and
-            // so is the room in front of it, of which the header has not taken all.
+            // SAFETY: All of the packet is in one buffer, which is writable since `skb_cow_data`. In front
+            // of the text are DATA_HEADROOM bytes or more, and writable, since `wg_skb_cow_head`; the buffer
+            // takes FRONT of them, which are no more, its header among them.
             let buffer = unsafe { slice::from_raw_parts_mut((*skb).data.sub(MESSAGE_FRONT), len) };
             let sealing = Sealing {
                 counter: nonce,
