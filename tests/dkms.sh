@@ -9,20 +9,8 @@ set -u
 cd "$(dirname "$0")/.." || exit
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-n=0
-failed=0
-check() { # DESCRIPTION COMMAND…
-	local what=$1 said
-	shift
-	n=$((n + 1))
-	if said=$("$@" 2>&1); then
-		echo "ok $n $what"
-	else
-		echo "not ok $n $what"
-		printf '%s\n' "$said" | sed 's/^/#   /'
-		failed=$((failed + 1))
-	fi
-}
+# shellcheck source=tests/common/check.sh
+. tests/common/check.sh
 
 # --- a machine ---------------------------------------------------------------------
 

@@ -12,18 +12,8 @@ make -s wg >/dev/null
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-failed=0
-check() { # DESCRIPTION COMMAND…
-	local what=$1 said
-	shift
-	if said=$("$@" 2>&1); then
-		echo "ok $what"
-	else
-		echo "not ok $what"
-		printf '%s\n' "$said" | sed 's/^/#   /'
-		failed=1
-	fi
-}
+# shellcheck source=tests/common/check.sh
+. tests/common/check.sh
 files() { (cd "$dir" && find . -type f -printf '%m %P\n' | sort -k 2); }
 wanted() { # FILE…
 	diff <(printf '%s\n' "$@") <(files)
@@ -71,4 +61,4 @@ rm "$dir/opt/bin/other"
 check "install again" prefix install
 check "uninstall again" prefix uninstall
 check "leaves nothing, nor empty folders" empty
-exit $failed
+exit $((failed != 0))

@@ -14,18 +14,8 @@ make -s wg >/dev/null
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-failed=0
-check() { # DESCRIPTION COMMAND…
-	local what=$1 said
-	shift
-	if said=$("$@" 2>&1); then
-		echo "ok $what"
-	else
-		echo "not ok $what"
-		printf '%s\n' "$said" | sed 's/^/#   /'
-		failed=1
-	fi
-}
+# shellcheck source=tests/common/check.sh
+. tests/common/check.sh
 
 # --- completions ----------------------------------------------------------------
 
@@ -157,4 +147,4 @@ check "says why" says "kmod" without
 check "and installs nothing" test ! -e "$dir/dest"
 [ -z "$made" ] || rm $module
 
-exit $failed
+exit $((failed != 0))

@@ -5,20 +5,8 @@
 # it is asked for, says what it is, looks like the one it replaces, and goes.
 
 set -u
-n=0
-failed=0
-check() { # DESCRIPTION COMMAND…
-	local what=$1 said
-	shift
-	n=$((n + 1))
-	if said=$("$@" 2>&1); then
-		echo "ok $n $what"
-	else
-		echo "not ok $n $what"
-		printf '%s\n' "$said" | sed 's/^/#   /'
-		failed=$((failed + 1))
-	fi
-}
+# shellcheck source=tests/common/check.sh
+. "$(dirname "$0")/../common/check.sh"
 loaded() { [ -d /sys/module/wireguard ]; }
 ours() { grep -q O /sys/module/wireguard/taint && modinfo -n wireguard | grep -q /updates/; }
 unload() { rmmod wireguard && ! loaded; }

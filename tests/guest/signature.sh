@@ -7,20 +7,8 @@
 # VM_APPEND: module.sig_enforce=1
 
 set -u
-n=0
-failed=0
-check() { # DESCRIPTION COMMAND…
-	local what=$1 said
-	shift
-	n=$((n + 1))
-	if said=$("$@" 2>&1); then
-		echo "ok $n $what"
-	else
-		echo "not ok $n $what"
-		printf '%s\n' "$said" | sed 's/^/#   /'
-		failed=$((failed + 1))
-	fi
-}
+# shellcheck source=tests/common/check.sh
+. "$(dirname "$0")/../common/check.sh"
 
 if ! grep -qx Y /sys/module/module/parameters/sig_enforce; then
 	echo "ok 1 signatures are enforced # SKIP this kernel cannot"
