@@ -16,7 +16,7 @@ export SEED=${SEED:-1}
 status=0
 case $(uname -r) in
 # The tap keeps its socket there for good, whichever module is loaded, and kmemleak says so.
-*-debug) wire= ;;
+*-debug | *-debug-rt) wire= ;;
 *) wire=1 ;;
 esac
 if [ "$wire" ] && { [ $# -eq 0 ] || [ "$1" = wire ]; }; then
