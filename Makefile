@@ -123,8 +123,8 @@ test-kernels: ## build for all kernels of Debian, and boot them (KERNELS="patter
 	@SUITES="$(SUITES)" tests/kernels/run $(foreach k,$(KERNELS),'$k')
 
 .PHONY: test-packages
-test-packages: deb ## install, update and remove the packages in roots (SUITE=trixie)
-	@tests/packages/run $(or $(SUITE),trixie)
+test-packages: deb ## install, update and remove the packages in roots (SUITE=trixie, SCENARIOS, ARCH=arm64)
+	@tests/packages/run $(or $(SUITE),trixie)$(if $(arm64),/arm64) $(SCENARIOS)
 
 .PHONY: demo
 demo: ## the module at work, to watch
@@ -189,7 +189,7 @@ module-uninstall: ## remove it (KERNEL=RELEASE: of that kernel); the kernel's ow
 	@$(depmod)
 
 .PHONY: deb
-deb: ## Debian packages, to target/deb (KERNEL=RELEASE: with the module for that one)
+deb: ## Debian packages, to target/deb (KERNEL=RELEASE: with the module for that one; ARCH=arm64)
 	@tools/deb $(KERNEL)
 
 # --- keeping it tidy ---------------------------------------------------------

@@ -1,27 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# booted.sh [prebuilt | enforced] : in a machine that was booted from a root folder in which the
+# booted.sh [prebuilt | enforced | unknown | enrolled] : in a machine that was booted from a root folder in which the
 # packages are installed (tests/packages/run): the module is DKMS's, or with "prebuilt" that of the
 # package for one kernel, the tools are those of the package, and the demo's story works with them.
 # With "enforced" the kernel wants signatures of modules and does not know DKMS's key: the module is
-# refused, and nothing of it is left.
+# refused, and nothing of it is left. With "unknown" so does one with Secure Boot, and the key is left for
+# MokManager with the password "password"; with "enrolled" it knows the key.
 
 set -u
-n=0
-failed=0
-check() { # DESCRIPTION COMMAND…
-	local what=$1 said
-	shift
-	n=$((n + 1))
-	if said=$("$@" 2>&1); then
-		echo "ok $n $what"
-	else
-		echo "not ok $n $what"
-		printf '%s\n' "$said" | sed 's/^/#   /'
-		failed=$((failed + 1))
-	fi
-}
+# shellcheck source=tests/common/check.sh
+. "$(dirname "$0")/../common/check.sh"
 release=$(uname -r)
 as_alice() {
 	setpriv --reuid alice --regid alice --clear-groups --inh-caps=-all --bounding-set=-all \
@@ -44,12 +33,23 @@ else
 	check "DKMS's module is there for $release" eval "modinfo -n wireguard | grep '/$release/updates/dkms/'"
 	check "signed by its key" eval 'modinfo -F signer wireguard | grep -i dkms'
 fi
-if [ "${1:-}" = enforced ]; then
+case ${1:-} in
+unknown | enrolled)
+	modprobe efivarfs
+	mount -t efivarfs efivarfs /sys/firmware/efi/efivars
+	mount -t securityfs securityfs /sys/kernel/security
+	check "Secure Boot is enabled" eval 'mokutil --sb-state | grep "SecureBoot enabled"'
+	check "the kernel is locked down" grep -F '[integrity]' /sys/kernel/security/lockdown
+	;;
+esac
+case ${1:-} in
+enforced | unknown)
 	check "the module is refused, for its key" eval 'said=$(modprobe wireguard 2>&1); [ $? -ne 0 ] && echo "$said" &&
 		echo "$said" | grep -q "Key was rejected by service"'
 	check "the log says that its key is not known" eval 'dmesg | grep "Loading of module with unavailable key is rejected"'
 	check "nothing of it is left" eval '[ ! -d /sys/module/wireguard ] && ! ip link add wg0 type wireguard'
-else
+	;;
+*)
 	check "adding a link loads a module" ip link add wg0 type wireguard
 	check "it is that one" eval '[ "$(cat /sys/module/wireguard/version)" = "$(modinfo -F version wireguard)" ] &&
 		grep O /sys/module/wireguard/taint'
@@ -60,6 +60,12 @@ else
 	useradd --create-home --uid 1000 --shell /bin/bash alice
 	check "the demo's story works" story
 	check "wg-rootless gives a command a tunnel" eval 'as_alice wg-rootless /tmp/alice/wg0.conf ip -brief address | grep "^wg0.*10.9.0.2/24"'
+	;;
+esac
+if [ "${1:-}" = unknown ]; then
+	check "the kernel's own module can still be loaded" eval 'insmod /lib/modules/$release/kernel/drivers/net/wireguard/wireguard.ko*'
+	check "mokutil takes DKMS's key" eval 'mokutil --generate-hash=password >/tmp/hash &&
+		mokutil --import /var/lib/dkms/mok.pub --hash-file /tmp/hash && mokutil --list-new | grep -i dkms'
 fi
 
 [ $failed -eq 0 ]
