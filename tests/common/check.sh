@@ -5,7 +5,8 @@
 
 failed=0
 
-# check DESCRIPTION COMMAND… : what the command said is shown if it fails.
+# check DESCRIPTION COMMAND… : what the command said is shown if it fails, and what diagnose says, if the
+# script has such a function.
 check() {
 	local what=$1 said
 	shift
@@ -13,7 +14,10 @@ check() {
 		echo "ok $what"
 	else
 		echo "not ok $what"
-		printf '%s\n' "$said" | sed 's/^/#   /'
+		{
+			printf '%s\n' "$said"
+			! declare -F diagnose >/dev/null || diagnose
+		} 2>&1 | sed 's/^/#   /'
 		failed=$((failed + 1))
 	fi
 }

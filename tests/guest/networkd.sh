@@ -10,21 +10,11 @@ use-module ours
 modprobe wireguard || exit 1
 umask 022
 
-failed=0
-check() { # DESCRIPTION COMMAND…
-	local what=$1 said
-	shift
-	if said=$("$@" 2>&1); then
-		echo "ok $what"
-	else
-		echo "not ok $what"
-		{
-			printf '%s\n' "$said"
-			networkctl list --no-legend
-			tail -n 20 "$log"
-		} 2>&1 | sed 's/^/#   /'
-		failed=$((failed + 1))
-	fi
+# shellcheck source=tests/common/check.sh
+. "$(dirname "$0")/../common/check.sh"
+diagnose() {
+	networkctl list --no-legend
+	tail -n 20 "$log"
 }
 # Waits for what takes networkd a moment.
 soon() {
