@@ -116,7 +116,7 @@ bench-protocol: ## the protocol's pure parts on this machine (BENCH: criterion's
 
 .PHONY: test-debug
 test-debug: ## the guests' tests on a kernel with KASAN, lockdep and failing memory (KERNEL=debug-rt)
-	@KERNEL=$(or $(KERNEL),debug) VM_TIMEOUT=$${VM_TIMEOUT:-3600} tests/run module $(or $(SUITES),guests)
+	@KERNEL=$(or $(filter debug%,$(KERNEL)),debug) VM_TIMEOUT=$${VM_TIMEOUT:-3600} tests/run module $(or $(SUITES),guests)
 
 .PHONY: test-kernels
 test-kernels: ## build for all kernels of Debian, and boot them (KERNELS="patterns", SUITES)

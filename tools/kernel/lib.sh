@@ -206,6 +206,14 @@ arch_of() { # RELEASE
 	esac
 }
 
+# What emulates an architecture, as need_host wants it.
+qemu_of() { # ARCH
+	case $1 in
+	arm64) echo qemu-system-aarch64:qemu-system-arm ;;
+	*) echo qemu-system-x86_64:qemu-system-x86 ;;
+	esac
+}
+
 # new_root DIR "PACKAGE…" [MORE mmdebstrap options…] : make a root folder of $suite.
 # Built aside and renamed, so that what exists is whole.
 new_root() {
